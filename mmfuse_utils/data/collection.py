@@ -1,0 +1,158 @@
+"""`Collection`: concepts with texts and pictures, split without leaks."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+# Words that two names may share without the concepts being near-duplicates: function words,
+# and words that say how something is drawn rather than what it is.
+STOP_WORDS = frozenset("a an and at in of on or the to with for from no not face symbol sign "
+                       "medium light dark large small left right up down".split())
+N_TEST, N_VALIDATION, JACCARD = 200, 100, 0.4
+
+Texts = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint index arrays of concepts."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class PictureTable:
+    """One row a picture: the concept it shows, its art style, and its file."""
+
+    concept_row: np.ndarray
+    style: np.ndarray
+    path: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Concepts with names, keywords and pictures; every loader of pictures returns one.
+
+    ids : identity of each concept, for emoji its code points such as "1F419".
+    names, keywords : by language, one tuple of strings a concept.
+    groups, subgroups : one string a concept.
+    pictures : table of all pictures, several a concept.
+    """
+
+    ids: tuple[str, ...]
+    names: dict[str, Texts]
+    keywords: dict[str, Texts]
+    groups: tuple[str, ...]
+    subgroups: tuple[str, ...]
+    pictures: PictureTable
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def load_pictures(self, rows: Sequence[int]) -> np.ndarray:
+        """Pixels of picture rows on white: (n, height, width, 3), uint8, red-green-blue.
+
+        Raises ValueError naming the file when a picture cannot be read.
+        """
+        return np.stack([on_white(read_picture(self.pictures.path[row])) for row in rows])
+
+    def split(self, salt: int = 0, strict: bool = True) -> Split:
+        """Train, validation and test concepts; see the module's `split_concepts`."""
+        return split_concepts(self.ids, near_duplicates(self), salt, strict)
+
+    def gallery(self, concepts: Sequence[int], salt: int = 0) -> np.ndarray:
+        """One picture row a concept, its style drawn by hash: (n_concepts,).
+
+        The same concept and salt give the same picture whatever else is in the collection.
+        """
+        chosen = []
+        for concept in concepts:
+            rows = np.flatnonzero(self.pictures.concept_row == concept)
+            key = f"{salt}:{self.ids[concept]}:"
+            order = sorted(rows, key=lambda row, key=key: _hash(key + self.pictures.style[row]))
+            chosen.append(order[0])
+        return np.array(chosen)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_picture(path: str) -> Image.Image:
+    """A picture file, decoded; ValueError naming the file when it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGBA")
+    except OSError as error:
+        raise ValueError(f"Could not read the picture {path}: {error}. Delete its folder and "
+                         "run `python -m mmfuse_utils.prepare` to make it again.") from error
+
+
+def on_white(picture: Image.Image) -> np.ndarray:
+    """Pixels of a transparent picture laid on white: (height, width, 3), uint8."""
+    paper = Image.new("RGBA", picture.size, "white")
+    return np.asarray(Image.alpha_composite(paper, picture).convert("RGB"))
+
+
+def content_words(text: str) -> frozenset[str]:
+    """Lower-case words of a text without `STOP_WORDS`.
+
+    >>> sorted(content_words("tiger face"))
+    ['tiger']
+    """
+    return frozenset(re.findall(r"\w+", text.lower())) - STOP_WORDS
+
+
+def near_duplicates(collection: Collection) -> np.ndarray:
+    """Which concepts are near each other: (n, n) bool, symmetric, true on the diagonal.
+
+    Two concepts are near if their English names share a content word, or the word sets of
+    their names and keywords have a Jaccard index of `JACCARD` or more.
+    """
+    names = [content_words(" ".join(texts)) for texts in collection.names["en"]]
+    words = [name | content_words(" ".join(texts))
+             for name, texts in zip(names, collection.keywords["en"], strict=True)]
+    by_name, by_word = _incidence(names), _incidence(words)
+    shared = by_word @ by_word.T
+    sizes = by_word.sum(axis=1)
+    union = sizes[:, None] + sizes[None, :] - shared
+    near = (by_name @ by_name.T > 0) | (shared >= JACCARD * np.maximum(union, 1))
+    return near | np.eye(len(collection), dtype=bool)
+
+
+def _incidence(word_sets: list[frozenset[str]]) -> np.ndarray:
+    vocabulary = {word: i for i, word in enumerate(sorted(frozenset().union(*word_sets)))}
+    table = np.zeros((len(word_sets), len(vocabulary)), dtype=np.float32)
+    for row, words in enumerate(word_sets):
+        table[row, [vocabulary[word] for word in words]] = 1
+    return table
+
+
+def split_concepts(ids: Sequence[str], near: np.ndarray, salt: int, strict: bool) -> Split:
+    """Order concepts by the hash of salt and identity; 200 test, 100 validation, rest train.
+
+    ids : (n,) identities. near : (n, n) bool, see `near_duplicates`.
+    strict : drop from train every near-duplicate of a test or validation concept, and from
+        validation every near-duplicate of a test concept.
+
+    Plain and strict share the same test concepts. Raises ValueError when there are too few
+    concepts to leave any for training.
+    """
+    if len(ids) <= N_TEST + N_VALIDATION:
+        raise ValueError(f"A split needs more than {N_TEST + N_VALIDATION} concepts "
+                         f"({N_TEST} test, {N_VALIDATION} validation); there are {len(ids)}.")
+    order = np.array(sorted(range(len(ids)), key=lambda i: _hash(f"{salt}:{ids[i]}")))
+    test, validation, train = np.split(order, [N_TEST, N_TEST + N_VALIDATION])
+    if strict:
+        train = train[~near[np.ix_(train, np.concatenate([test, validation]))].any(axis=1)]
+        validation = validation[~near[np.ix_(validation, test)].any(axis=1)]
+    return Split(train, validation, test)
