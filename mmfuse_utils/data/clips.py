@@ -43,8 +43,8 @@ MOTIONS: dict[str, Callable[[float], Pose]] = {
     "counterclockwise": lambda u: Pose(turn=-315 * u),
     "jump": lambda u: Pose(down=-DISTANCE * np.sin(np.pi * u)),
     "shake": lambda u: Pose(right=0.5 * DISTANCE * np.sin(4 * np.pi * u)),
-    "circle": lambda u: Pose(right=0.6 * DISTANCE * np.sin(2 * np.pi * u),
-                             down=0.6 * DISTANCE * (1 - np.cos(2 * np.pi * u))),
+    "circle": lambda u: Pose(right=0.45 * DISTANCE * np.sin(2 * np.pi * u),
+                             down=0.45 * DISTANCE * (1 - np.cos(2 * np.pi * u))),
     "fade": lambda u: Pose(opacity=1 - 0.85 * u),
 }
 PHRASES = {

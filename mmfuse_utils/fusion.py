@@ -1,0 +1,191 @@
+"""Estimators that join two modalities: fit on pairs, then compare texts with pictures."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Self
+
+import numpy as np
+from scipy import linalg
+
+from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
+from mmfuse_utils.retrieval import unit_rows
+
+
+def _check_pairs(text: np.ndarray, image: np.ndarray) -> None:
+    if text.ndim != 2 or image.ndim != 2 or len(text) != len(image):
+        raise ValueError("fit needs one text row for each picture row; got shapes "
+                         f"{text.shape} and {image.shape}.")
+
+
+class _JointSpace:
+    """What methods with a space of their own share: cosine between the embedded rows."""
+
+    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Cosine of each text with each picture: (n_texts, n_images)."""
+        return self.embed_text(text) @ self.embed_image(image).T
+
+
+class RidgeMap(_JointSpace):
+    """A linear map from one modality to the other, by least squares with a penalty.
+
+    alpha : penalty on the map's squared entries, as a multiple of the mean variance of the
+        mapped modality, so that it does not depend on the features' scale.
+    direction : "text_to_image" maps texts among the pictures, "image_to_text" the reverse.
+
+    Source: Hoerl and Kennard (1970); the linear core of Frome et al. (2013, DeViSE).
+
+    >>> rng = np.random.default_rng(0)
+    >>> text = rng.normal(size=(50, 3)); image = text @ rng.normal(size=(3, 5))
+    >>> RidgeMap(alpha=1e-6).fit(text, image).similarity(text, image).argmax(1)[:4].tolist()
+    [0, 1, 2, 3]
+    """
+
+    def __init__(self, alpha: float = 1.0, direction: str = "text_to_image") -> None:
+        self.alpha = alpha
+        self.direction = direction
+
+    def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
+        """Learn the map from pairs: text (n, dim_text), image (n, dim_image).
+
+        Raises ValueError when the rows do not pair, alpha is not positive or the direction is
+        unknown.
+        """
+        _check_pairs(text, image)
+        if self.direction not in ("text_to_image", "image_to_text"):
+            raise ValueError('direction must be "text_to_image" or "image_to_text"; got '
+                             f"{self.direction!r}.")
+        if not self.alpha > 0:
+            raise ValueError(f"alpha must be positive; got {self.alpha}.")
+        self.text_mean_, self.image_mean_ = text.mean(axis=0), image.mean(axis=0)
+        source, target = text - self.text_mean_, image - self.image_mean_
+        if self.direction == "image_to_text":
+            source, target = target, source
+        gram = source.T @ source
+        penalty = self.alpha * np.trace(gram) / len(gram)
+        gram[np.diag_indices_from(gram)] += penalty
+        self.coef_ = linalg.solve(gram, source.T @ target, assume_a="pos")
+        return self
+
+    def embed_text(self, text: np.ndarray) -> np.ndarray:
+        """Unit rows in the space that the map leads to: (n, dim)."""
+        rows = text - self.text_mean_
+        return unit_rows(rows @ self.coef_ if self.direction == "text_to_image" else rows)
+
+    def embed_image(self, image: np.ndarray) -> np.ndarray:
+        """Unit rows in the space that the map leads to: (n, dim)."""
+        rows = image - self.image_mean_
+        return unit_rows(rows @ self.coef_ if self.direction == "image_to_text" else rows)
+
+
+class RegularizedCCA(_JointSpace):
+    """Canonical correlation analysis: directions of both modalities that agree the most.
+
+    dim : number of directions kept.
+    reg : added to each modality's covariance, as a multiple of its mean variance.
+
+    Each direction is weighted by its correlation, so that weak ones count little.
+    Source: Hotelling (1936); Hardoon et al. (2004) for the regularized form.
+    """
+
+    def __init__(self, dim: int = 64, reg: float = 0.1) -> None:
+        self.dim = dim
+        self.reg = reg
+
+    def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
+        """Learn the directions from pairs: text (n, dim_text), image (n, dim_image).
+
+        Raises ValueError when the rows do not pair or there are fewer directions than `dim`.
+        """
+        _check_pairs(text, image)
+        if not 1 <= self.dim <= min(text.shape[1], image.shape[1]):
+            raise ValueError(f"dim must be between 1 and {min(text.shape[1], image.shape[1])}, "
+                             f"the smaller number of features; got {self.dim}.")
+        self.text_mean_, self.image_mean_ = text.mean(axis=0), image.mean(axis=0)
+        text, image = text - self.text_mean_, image - self.image_mean_
+        whiten_text, whiten_image = self._whitener(text), self._whitener(image)
+        cross = whiten_text.T @ (text.T @ image / len(text)) @ whiten_image
+        left, correlations, right = linalg.svd(cross, full_matrices=False)
+        self.correlations_ = correlations[:self.dim]
+        self.text_coef_ = whiten_text @ left[:, :self.dim] * self.correlations_
+        self.image_coef_ = whiten_image @ right[:self.dim].T * self.correlations_
+        return self
+
+    def _whitener(self, rows: np.ndarray) -> np.ndarray:
+        covariance = rows.T @ rows / len(rows)
+        penalty = self.reg * np.trace(covariance) / len(covariance)
+        values, vectors = linalg.eigh(covariance)
+        return vectors / np.sqrt(values + penalty)
+
+    def embed_text(self, text: np.ndarray) -> np.ndarray:
+        """Unit rows in the joint space: (n, dim)."""
+        return unit_rows((text - self.text_mean_) @ self.text_coef_)
+
+    def embed_image(self, image: np.ndarray) -> np.ndarray:
+        """Unit rows in the joint space: (n, dim)."""
+        return unit_rows((image - self.image_mean_) @ self.image_coef_)
+
+
+class ConSE(_JointSpace):
+    """Convex combination of semantic embeddings: a picture is the mean of its labels' vectors.
+
+    n_labels : how many of the most probable classes take part. Nothing is trained on pairs.
+    Source: Norouzi et al. (2014).
+    """
+
+    def __init__(self, n_labels: int = 10) -> None:
+        self.n_labels = n_labels
+
+    def fit(self, label_vectors: np.ndarray) -> Self:
+        """Keep the classes' word vectors: (n_classes, dim). No pairs are needed."""
+        self.label_vectors_ = label_vectors
+        return self
+
+    def embed_text(self, text: np.ndarray) -> np.ndarray:
+        """Unit rows in the space of word vectors: (n, dim)."""
+        return unit_rows(text)
+
+    def embed_image(self, probabilities: np.ndarray) -> np.ndarray:
+        """Unit rows from class probabilities (n, n_classes), not from features: (n, dim)."""
+        floor = np.partition(probabilities, -self.n_labels, axis=1)[:, [-self.n_labels]]
+        return unit_rows(np.where(probabilities >= floor, probabilities, 0) @ self.label_vectors_)
+
+
+class LateFusion:
+    """A weighted sum of several methods' similarities, each standardized for each query.
+
+    steps : how finely the weights are tried: multiples of 1 / steps that add up to 1.
+    """
+
+    def __init__(self, steps: int = 10) -> None:
+        self.steps = steps
+
+    def fit(self, similarities: Sequence[np.ndarray], relevant: np.ndarray) -> Self:
+        """Choose the weights with the best mean reciprocal rank, on validation queries.
+
+        similarities : one (n_queries, n_items) a method. relevant : see `metrics.ranks`.
+        """
+        scaled = [standardize(similarity) for similarity in similarities]
+        grid = [weights for weights in product(range(self.steps + 1), repeat=len(scaled))
+                if sum(weights) == self.steps]
+
+        def score(weights: tuple[int, ...]) -> float:
+            fused = sum(w * s for w, s in zip(weights, scaled, strict=True))
+            return mean_reciprocal_rank(ranks(fused, relevant))
+
+        self.weights_ = np.array(max(grid, key=score)) / self.steps
+        return self
+
+    def similarity(self, similarities: Sequence[np.ndarray]) -> np.ndarray:
+        """The fused similarity, methods in the order of `fit`: (n_queries, n_items)."""
+        return sum(weight * standardize(similarity)
+                   for weight, similarity in zip(self.weights_, similarities, strict=True))
+
+
+def standardize(similarity: np.ndarray) -> np.ndarray:
+    """Each row less its mean, divided by its standard deviation; a constant row becomes 0.
+
+    >>> standardize(np.array([[1.0, 3.0]])).tolist()
+    [[-1.0, 1.0]]
+    """
+    spread = similarity.std(axis=1, keepdims=True)
+    return (similarity - similarity.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)

@@ -1,0 +1,119 @@
+"""From words to vectors: tokens, the prepared word vectors, and one vector a text."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import gensim
+import numpy as np
+from gensim.models import KeyedVectors, Word2Vec
+from gensim.models.callbacks import CallbackAny2Vec
+from tqdm.auto import tqdm
+
+from mmfuse_utils.cache import cache_dir, content_key, lock, write_then_rename
+from mmfuse_utils.data import Collection, load_sentences
+from mmfuse_utils.data.sources import SOURCES
+from mmfuse_utils.data.wordnet import tokens as tokenize
+
+__all__ = ["SETTINGS", "concept_tokens", "idf_weights", "load_word_vectors", "random_vectors",
+           "sentence_vectors", "tokenize", "train_word_vectors"]
+
+# Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
+SETTINGS = {"vector_size": 100, "window": 10, "min_count": 2, "sample": 1e-4, "alpha": 0.05,
+            "epochs": 10, "sg": 1, "negative": 5, "seed": 1, "workers": 1}
+
+
+class _Progress(CallbackAny2Vec):
+    def __init__(self, epochs: int) -> None:
+        self.bar = tqdm(total=epochs, desc="Training word vectors", unit="epoch")
+
+    def on_epoch_end(self, model: Word2Vec) -> None:
+        self.bar.update()
+
+    def on_train_end(self, model: Word2Vec) -> None:
+        self.bar.close()
+
+
+def train_word_vectors(sentences: Sequence[Sequence[str]], **settings: object) -> KeyedVectors:
+    """Train word2vec with gensim on token lists; `settings` override `SETTINGS`.
+
+    >>> vectors = train_word_vectors([["red", "apple"], ["green", "apple"]] * 20, epochs=1)
+    >>> vectors["apple"].shape
+    (100,)
+    """
+    settings = {**SETTINGS, **settings}
+    return Word2Vec(sentences, callbacks=[_Progress(settings["epochs"])], **settings).wv
+
+
+@cache
+def load_word_vectors() -> KeyedVectors:
+    """The book's word vectors: 100 dimensions, trained on WordNet's glosses; kept in the cache.
+
+    The first call trains them, which takes a few minutes on one core.
+    """
+    key = content_key("word2vec", SOURCES["wordnet"].integrity, SETTINGS, gensim.__version__)
+    folder = cache_dir() / "words" / key
+    if not folder.exists():
+        with lock(f"words-{key}"):
+            if not folder.exists():
+                vectors = train_word_vectors(load_sentences())
+                with write_then_rename(folder) as temporary:
+                    temporary.mkdir()
+                    vectors.save(str(temporary / "vectors"))
+    return KeyedVectors.load(str(folder / "vectors"))
+
+
+def random_vectors(vectors: KeyedVectors, seed: int = 0) -> KeyedVectors:
+    """Control: the same vocabulary, every vector drawn from a standard normal distribution.
+
+    What these vectors score is what comes from matching words alone, without meaning.
+    """
+    control = KeyedVectors(vectors.vector_size)
+    draws = np.random.default_rng(seed).standard_normal(vectors.vectors.shape)
+    control.add_vectors(vectors.index_to_key, draws.astype(np.float32))
+    return control
+
+
+def concept_tokens(collection: Collection, lang: str = "en", keywords: bool = True
+                   ) -> list[list[str]]:
+    """Tokens of each concept's name, followed by those of its keywords.
+
+    keywords : False for the name alone.
+    """
+    texts = []
+    for name, words in zip(collection.names[lang], collection.keywords[lang], strict=True):
+        texts.append(tokenize(" ".join([*name, *words] if keywords else name)))
+    return texts
+
+
+def idf_weights(token_lists: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Inverse document frequency of each word: log(n_texts / n_texts that hold it).
+
+    >>> idf_weights([["red", "apple"], ["red", "car"]])["red"]
+    0.0
+    """
+    counts = Counter(word for tokens in token_lists for word in set(tokens))
+    return {word: float(np.log(len(token_lists) / count)) for word, count in counts.items()}
+
+
+def sentence_vectors(token_lists: Sequence[Sequence[str]], vectors: KeyedVectors,
+                     weights: Mapping[str, float] | None = None) -> np.ndarray:
+    """Weighted mean of each text's unit word vectors, scaled to length 1: (n_texts, dim).
+
+    weights : by word, 1 for a word that is not in it. Words without a vector are left out; a
+        text with no known word gets a row of zeros, which is equally far from everything.
+
+    Source: Mikolov et al. (2013) for the mean as a phrase vector.
+
+    >>> kv = KeyedVectors(2); kv.add_vectors(["red", "car"], np.eye(2))
+    >>> sentence_vectors([["red", "car"], ["zzz"]], kv).round(2).tolist()
+    [[0.7099999785423279, 0.7099999785423279], [0.0, 0.0]]
+    """
+    weights = weights or {}
+    rows = np.zeros((len(token_lists), vectors.vector_size), dtype=np.float32)
+    for row, tokens in zip(rows, token_lists, strict=True):
+        for word in tokens:
+            if word in vectors:
+                row += weights.get(word, 1.0) * vectors.get_vector(word, norm=True)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=rows, where=lengths > 0)

