@@ -65,9 +65,11 @@ def svg(style: str, name: str) -> str | None:
     if icon is None or alias.keys() - {"parent"}:  # an alias that flips or turns is a new drawing
         return None
     width, height = icon.get("width", data.get("width")), icon.get("height", data.get("height"))
-    left, top = icon.get("left", 0), icon.get("top", 0)
+    side = max(width, height)  # some drawings are not square: center them in a square
+    left = icon.get("left", 0) - (side - width) / 2
+    top = icon.get("top", 0) - (side - height) / 2
     return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-            f'viewBox="{left} {top} {width} {height}">{icon["body"]}</svg>')
+            f'viewBox="{left} {top} {side} {side}">{icon["body"]}</svg>')
 
 
 def _is_picturable(entry: dict, groups: dict, subgroups: dict) -> bool:

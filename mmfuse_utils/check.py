@@ -1,0 +1,56 @@
+"""`python -m mmfuse_utils.check`: is this machine ready? Versions, disk, cache, one picture."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from mmfuse_utils.cache import CacheError, cache_dir, write_then_rename
+from mmfuse_utils.data.sources import SOURCES
+from mmfuse_utils.vision import extract_features, load_backbone
+
+NEEDED_GB = 1.0  # packages, pictures, features and word vectors together
+
+
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def checks() -> Iterator[tuple[bool, str]]:
+    """Each check as (passed, sentence), in the order of what fails first."""
+    python = sys.version_info[:3]
+    yield (3, 11) <= python[:2] <= (3, 13), f"Python {'.'.join(map(str, python))} (3.11 to 3.13)"
+    names = ("numpy", "scipy", "scikit-learn", "gensim", "torch", "torchvision")
+    yield True, ", ".join(f"{name} {version(name)}" for name in names)
+    free = shutil.disk_usage(existing_parent(cache_dir())).free / 1e9
+    yield free >= NEEDED_GB, f"{free:.1f} GB free for the cache ({NEEDED_GB:.0f} GB needed)"
+    probe = cache_dir() / "probe"
+    try:
+        with write_then_rename(probe) as temporary:
+            temporary.touch()
+        probe.unlink()
+        yield True, f"the cache folder {cache_dir()} can be written"
+    except CacheError as error:
+        yield False, str(error)
+    there = sum(source.folder.exists() for source in SOURCES.values())
+    yield True, f"{there} of {len(SOURCES)} data packages fetched (the rest on first use)"
+    features = extract_features(np.zeros((1, 64, 64, 3), np.uint8), load_backbone())
+    yield bool(np.isfinite(features).all()), f"one picture gave {features.shape[1]} features"
+
+
+def main() -> int:
+    """Print every check and a verdict; returns 0 when the machine is ready, 1 otherwise."""
+    ready = True
+    for passed, sentence in checks():
+        print(f"{'ok  ' if passed else 'FAIL'}  {sentence}")
+        ready = ready and passed
+    print("This machine is ready." if ready else "Not ready yet: see the lines marked FAIL.")
+    return 0 if ready else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""`python -m mmfuse_utils.prepare`: everything slow, computed once before the notebooks.
+
+Each step keeps its result in the cache, so that a second run has nothing to do and an
+interrupted one goes on where it stopped. A notebook opened alone computes the same lazily.
+"""
+
+import sys
+import time
+
+from mmfuse_utils.cache import CacheError
+from mmfuse_utils.data import load_clips, load_emoji
+from mmfuse_utils.data.emoji import LANGUAGES
+from mmfuse_utils.data.sources import SOURCES, FetchError, package_path
+from mmfuse_utils.text import load_word_vectors
+from mmfuse_utils.video import clip_features
+from mmfuse_utils.vision import picture_features
+
+STEPS = {
+    "data packages": lambda: [package_path(name) for name in SOURCES],
+    "pictures": lambda: load_emoji(LANGUAGES),
+    "picture features": lambda: picture_features(load_emoji()),
+    "clip features": lambda: clip_features(load_clips(load_emoji())),
+    "word vectors": load_word_vectors,
+}
+
+
+def main() -> int:
+    """Run all steps, saying how long each took; returns the exit status."""
+    for number, (name, step) in enumerate(STEPS.items(), start=1):
+        print(f"[{number}/{len(STEPS)}] {name} …", flush=True)
+        start = time.perf_counter()
+        try:
+            step()
+        except (FetchError, CacheError) as error:
+            print(f"\n{error}", file=sys.stderr)
+            return 1
+        print(f"[{number}/{len(STEPS)}] {name}: {time.perf_counter() - start:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
