@@ -8,7 +8,7 @@ import gensim
 import numpy as np
 from gensim.models import KeyedVectors, Word2Vec
 from gensim.models.callbacks import CallbackAny2Vec
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mmfuse_utils.cache import cache_dir, content_key, lock, write_then_rename
 from mmfuse_utils.data import Collection, load_sentences

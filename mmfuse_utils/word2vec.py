@@ -1,24 +1,25 @@
 """Skip-gram with negative sampling in NumPy: the program built in chapter 2.
 
-Source: Mikolov et al., "Distributed Representations of Words and Phrases and their
-Compositionality", 2013. Where we leave the original program, the docstring says so.
+Source: Mikolov et al. (2013), "Distributed Representations of Words and Phrases". Where we
+leave the original program, the docstring says so.
 """
 
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
+from gensim.models import KeyedVectors
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 TOKENS_PER_BLOCK = 8192  # pairs are made, shuffled and dropped block by block
-SETTINGS = {name: (1, 10**6) for name in ("dim", "window", "negatives", "epochs", "min_count",
-                                          "batch_size")}
-SETTINGS |= {"learning_rate": (1e-8, 1.0), "subsample": (0.0, 1.0), "noise_power": (-2.0, 2.0)}
+WHOLE = ("dim", "window", "negatives", "epochs", "min_count", "batch_size")
+LIMITS = {**dict.fromkeys(WHOLE, (1, 10**6)), "learning_rate": (1e-8, 1.0),
+          "subsample": (0.0, 1.0), "noise_power": (-2.0, 2.0)}
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -89,14 +90,14 @@ def sgd_step(vectors: np.ndarray, context_vectors: np.ndarray, centers: np.ndarr
     errors = csr_matrix((errors.ravel(), place.ravel(), np.append(0, ends)), (len(v), len(u)))
     met_v = np.bincount(pair_center, (np.vecdot(u, u)[place] * counted).sum(1))
     met_u = np.bincount(place.ravel(), (np.vecdot(v, v)[pair_center, None] * counted).ravel())
-    step_v, step_u = errors @ u, errors.T @ v
-    vectors[center_rows] = v - np.multiply(step_v, _safe_rate(learning_rate, met_v), out=step_v)
-    context_vectors[rows] = u - np.multiply(step_u, _safe_rate(learning_rate, met_u), out=step_u)
+    step_v = (errors @ u) * _safe_rate(learning_rate, met_v).astype(v.dtype)
+    step_u = (errors.T @ v) * _safe_rate(learning_rate, met_u).astype(v.dtype)
+    vectors[center_rows], context_vectors[rows] = v - step_v, u - step_u
     return -float((log_sigmoid((2 * label - 1) * scores) * counted).sum(1).mean())
 
 
 def _compact(words, n_words):
-    """Distinct words, the place of each entry among them, and how often each occurs."""
+    """Distinct words, the place of each entry among them, how often each occurs."""
     counts = np.bincount(words.ravel(), minlength=n_words)
     rows = np.flatnonzero(counts)
     place = np.empty(n_words, np.intp)
@@ -126,9 +127,6 @@ class SkipGram(BaseEstimator):
     >>> model = SkipGram(dim=8, min_count=1, subsample=0, epochs=2, progress=False)
     >>> model.fit([["red", "apple"], ["green", "apple"]] * 5).vectors_.shape
     (3, 8)
-    >>> model.most_similar("aple", 1)
-    Traceback (most recent call last):
-    KeyError: "'aple' is not in the vocabulary of 3 words; near in spelling: apple"
     """
 
     def __init__(self, dim=100, window=5, negatives=5, epochs=5, learning_rate=0.025, min_count=5,
@@ -140,25 +138,27 @@ class SkipGram(BaseEstimator):
 
     def fit(self, sentences: Iterable[Sequence[str]], y=None) -> "SkipGram":
         """Learn from lists of tokens. Raises ValueError or TypeError with what was expected."""
-        for name, (low, high) in SETTINGS.items():
-            if not isinstance(value := getattr(self, name), Real) or not low <= value <= high or (
-                    isinstance(low, int) and value != int(value)):
-                kind = "a whole number" if isinstance(low, int) else "a number"
-                raise ValueError(f"{name} must be {kind} from {low} to {high}, got {value!r}")
+        for name, (low, high) in LIMITS.items():
+            value, kind = getattr(self, name), (Integral if name in WHOLE else Real)
+            if not isinstance(value, kind) or not low <= value <= high:
+                raise ValueError(f"{name} must be {'a whole' if name in WHOLE else 'a'} number "
+                                 f"from {low} to {high}, got {value!r}")
         words, sentence = self._read(sentences)
         rng = np.random.default_rng(self.seed)
         shape, share = (len(self.vocabulary_), self.dim), self.counts_ / self.counts_.sum()
         self.vectors_ = ((rng.random(shape) - 0.5) / self.dim).astype(np.float32)
         self.context_vectors_, self.losses_ = np.zeros(shape, np.float32), []
         ratio = self.subsample / share if self.subsample else np.ones(len(share))
-        noise = share**self.noise_power / (share**self.noise_power).sum()
+        keep, noise = np.sqrt(ratio) + ratio, share**self.noise_power
         starts = list(range(0, len(words), TOKENS_PER_BLOCK)) * self.epochs
         for step, start in enumerate(tqdm(starts, "skip-gram", disable=not self.progress)):
             block = np.arange(start, min(start + TOKENS_PER_BLOCK, len(words)))
-            chance = (np.sqrt(ratio) + ratio)[words[block]]
-            block = block[rng.random(len(block)) < chance]
+            block = block[rng.random(len(block)) < keep[words[block]]]
             rate = self.learning_rate * (1 - step / len(starts))
-            self._learn(words[block], sentence[block], noise, rate, rng)
+            self._learn(words[block], sentence[block], noise / noise.sum(), rate, rng)
+        if not self.losses_:
+            raise ValueError(f"subsample={self.subsample} dropped almost every token, no pair was "
+                             "left; raise it, or 0 keeps all")
         self.losses_ = np.array(self.losses_)
         return self
 
@@ -167,18 +167,16 @@ class SkipGram(BaseEstimator):
         check_is_fitted(self)
         if word not in self.vocabulary_:
             near = ", ".join(difflib.get_close_matches(word, self.vocabulary_)) or "nothing"
-            raise KeyError(f"{word!r} is not in the vocabulary of {len(self.vocabulary_)} words; "
-                           f"near in spelling: {near}")
+            raise KeyError(f"{word!r} is not one of the {len(self.vocabulary_)} words of the "
+                           f"vocabulary; near in spelling: {near}")
         row = self.vocabulary_.index(word)
         unit = self.vectors_ / np.linalg.norm(self.vectors_, axis=1, keepdims=True)
         cosine = unit @ unit[row]
         best = np.argsort(-cosine, kind="stable")
         return [(self.vocabulary_[i], float(cosine[i])) for i in best[best != row][:n]]
 
-    def to_keyed_vectors(self):
+    def to_keyed_vectors(self) -> KeyedVectors:
         """The word vectors, with the counts, as a gensim KeyedVectors."""
-        from gensim.models import KeyedVectors
-
         check_is_fitted(self)
         keyed = KeyedVectors(self.dim)
         keyed.add_vectors(list(self.vocabulary_), self.vectors_)
@@ -190,8 +188,9 @@ class SkipGram(BaseEstimator):
         """One block of tokens: make the pairs, shuffle them, step through them in minibatches."""
         reach = rng.integers(1, self.window + 1, len(words))
         pairs = rng.permutation(window_pairs(words, sentence, reach))
-        drawn = np.repeat(np.arange(len(noise)), rng.multinomial(len(pairs) * self.negatives, noise))
-        negatives = rng.permutation(drawn).reshape(len(pairs), self.negatives)
+        drawn = rng.multinomial(len(pairs) * self.negatives, noise)     # how often each word,
+        negatives = rng.permutation(np.repeat(np.arange(len(noise)), drawn))  # then the order
+        negatives = negatives.reshape(len(pairs), self.negatives)
         for start in range(0, len(pairs), self.batch_size):
             batch = slice(start, start + self.batch_size)
             self.losses_.append(sgd_step(self.vectors_, self.context_vectors_, *pairs[batch].T,
@@ -207,7 +206,7 @@ class SkipGram(BaseEstimator):
         kept = [(w, c) for w, c in counts.most_common() if c >= self.min_count]
         row = {word: i for i, (word, _) in enumerate(kept)}
         rows = [[row[w] for w in tokens if w in row] for tokens in sentences]
-        if len(kept) < 2 or max(map(len, rows)) < 2:
+        if max(map(len, rows), default=0) < 2 or len(kept) < 2:
             raise ValueError(
                 f"nothing to learn from: {len(sentences)} sentences, {len(kept)} of {len(counts)} "
                 f"words at least min_count={self.min_count} times, and two of those must stand in "

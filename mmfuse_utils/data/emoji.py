@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import resvg_py
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mmfuse_utils.cache import cache_dir, content_key, lock, write_then_rename
 from mmfuse_utils.data.collection import Collection, PictureTable, Texts
