@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -53,7 +54,7 @@ def image_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[Sequence[s
             if j < len(row):
                 ax.imshow(row[j])
                 if titles:
-                    ax.set_title(titles[i][j], fontsize=7)
+                    ax.set_title(textwrap.fill(titles[i][j], 16), fontsize=7)
         if labels:
             axes[i, 0].set_ylabel(labels[i], rotation=0, ha="right", va="center", fontsize=9,
                                   labelpad=8, wrap=True)

@@ -1,8 +1,4 @@
-"""Skip-gram with negative sampling in NumPy: the program built in chapter 2.
-
-Source: Mikolov et al. (2013), "Distributed Representations of Words and Phrases". Where we
-leave the original program, the docstring says so.
-"""
+"""Skip-gram with negative sampling (Mikolov et al., 2013) in NumPy, as built in chapter 2."""
 
 import difflib
 from collections import Counter
@@ -81,8 +77,7 @@ def sgd_step(vectors: np.ndarray, context_vectors: np.ndarray, centers: np.ndarr
     center_rows, pair_center, meetings = _compact(centers[order], len(vectors))
     rows, place, _ = _compact(targets, len(context_vectors))
     v, u = vectors.take(center_rows, axis=0), context_vectors.take(rows, axis=0)
-    label = np.zeros(targets.shape, v.dtype)
-    label[:, 0] = 1                                             # one context, then k noise words
+    label = (np.arange(targets.shape[1]) == 0).astype(v.dtype)  # one context, then k noise words
     counted = label + (targets != targets[:, :1])
     scores = np.vecdot(u.take(place, axis=0), v.take(pair_center, axis=0)[:, None])
     errors = (sigmoid(scores) - label) * counted                # d loss / d score
@@ -90,24 +85,18 @@ def sgd_step(vectors: np.ndarray, context_vectors: np.ndarray, centers: np.ndarr
     errors = csr_matrix((errors.ravel(), place.ravel(), np.append(0, ends)), (len(v), len(u)))
     met_v = np.bincount(pair_center, (np.vecdot(u, u)[place] * counted).sum(1))
     met_u = np.bincount(place.ravel(), (np.vecdot(v, v)[pair_center, None] * counted).ravel())
-    step_v = (errors @ u) * _safe_rate(learning_rate, met_v).astype(v.dtype)
-    step_u = (errors.T @ v) * _safe_rate(learning_rate, met_u).astype(v.dtype)
-    vectors[center_rows], context_vectors[rows] = v - step_v, u - step_u
+    brake_v = np.maximum(1 / learning_rate, met_v / 4).astype(v.dtype)      # 1 / step size
+    brake_u = np.maximum(1 / learning_rate, met_u / 4).astype(v.dtype)
+    vectors[center_rows] = v - (errors @ u) / brake_v[:, None]
+    context_vectors[rows] = u - (errors.T @ v) / brake_u[:, None]
     return -float((log_sigmoid((2 * label - 1) * scores) * counted).sum(1).mean())
 
 
 def _compact(words, n_words):
     """Distinct words, the place of each entry among them, how often each occurs."""
     counts = np.bincount(words.ravel(), minlength=n_words)
-    rows = np.flatnonzero(counts)
-    place = np.empty(n_words, np.intp)
-    place[rows] = np.arange(len(rows))
-    return rows, place[words], counts[rows]
-
-
-def _safe_rate(learning_rate, met):
-    """min(learning_rate, 1 / L) as a column, for L = met / 4."""
-    return (learning_rate / np.maximum(1, learning_rate * met / 4))[:, None]
+    place = np.cumsum(counts > 0) - 1
+    return np.flatnonzero(counts), place[words], counts[counts > 0]
 
 
 class SkipGram(BaseEstimator):
@@ -150,15 +139,14 @@ class SkipGram(BaseEstimator):
         self.context_vectors_, self.losses_ = np.zeros(shape, np.float32), []
         ratio = self.subsample / share if self.subsample else np.ones(len(share))
         keep, noise = np.sqrt(ratio) + ratio, share**self.noise_power
-        starts = list(range(0, len(words), TOKENS_PER_BLOCK)) * self.epochs
-        for step, start in enumerate(tqdm(starts, "skip-gram", disable=not self.progress)):
-            block = np.arange(start, min(start + TOKENS_PER_BLOCK, len(words)))
+        cuts = range(TOKENS_PER_BLOCK, len(words), TOKENS_PER_BLOCK)
+        blocks = np.split(np.arange(len(words)), cuts) * self.epochs
+        for step, block in enumerate(tqdm(blocks, "skip-gram", disable=not self.progress)):
             block = block[rng.random(len(block)) < keep[words[block]]]
-            rate = self.learning_rate * (1 - step / len(starts))
+            rate = self.learning_rate * (1 - step / len(blocks))
             self._learn(words[block], sentence[block], noise / noise.sum(), rate, rng)
         if not self.losses_:
-            raise ValueError(f"subsample={self.subsample} dropped almost every token, no pair was "
-                             "left; raise it, or 0 keeps all")
+            raise ValueError(f"subsample={self.subsample} left no pair; raise it (0 keeps all)")
         self.losses_ = np.array(self.losses_)
         return self
 
@@ -167,8 +155,7 @@ class SkipGram(BaseEstimator):
         check_is_fitted(self)
         if word not in self.vocabulary_:
             near = ", ".join(difflib.get_close_matches(word, self.vocabulary_)) or "nothing"
-            raise KeyError(f"{word!r} is not one of the {len(self.vocabulary_)} words of the "
-                           f"vocabulary; near in spelling: {near}")
+            raise KeyError(f"{word!r} is not in the vocabulary; near in spelling: {near}")
         row = self.vocabulary_.index(word)
         unit = self.vectors_ / np.linalg.norm(self.vectors_, axis=1, keepdims=True)
         cosine = unit @ unit[row]
@@ -180,8 +167,7 @@ class SkipGram(BaseEstimator):
         check_is_fitted(self)
         keyed = KeyedVectors(self.dim)
         keyed.add_vectors(list(self.vocabulary_), self.vectors_)
-        for word, count in zip(self.vocabulary_, self.counts_.tolist()):
-            keyed.set_vecattr(word, "count", count)
+        keyed.expandos["count"] = self.counts_.copy()       # what keyed.get_vecattr reads
         return keyed
 
     def _learn(self, words, sentence, noise, rate, rng):
@@ -189,8 +175,8 @@ class SkipGram(BaseEstimator):
         reach = rng.integers(1, self.window + 1, len(words))
         pairs = rng.permutation(window_pairs(words, sentence, reach))
         drawn = rng.multinomial(len(pairs) * self.negatives, noise)     # how often each word,
-        negatives = rng.permutation(np.repeat(np.arange(len(noise)), drawn))  # then the order
-        negatives = negatives.reshape(len(pairs), self.negatives)
+        negatives = rng.permutation(np.repeat(np.arange(len(noise)), drawn))    # then the order
+        negatives = negatives.reshape(-1, self.negatives)
         for start in range(0, len(pairs), self.batch_size):
             batch = slice(start, start + self.batch_size)
             self.losses_.append(sgd_step(self.vectors_, self.context_vectors_, *pairs[batch].T,
@@ -200,17 +186,14 @@ class SkipGram(BaseEstimator):
         """Count the words; turn the corpus into word rows and sentence numbers."""
         sentences = list(sentences)
         if any(isinstance(tokens, str) for tokens in sentences):
-            raise TypeError("fit expects lists of tokens such as [['a', 'cat'], ...], got plain "
-                            "text; split each sentence into words first")
+            raise TypeError("expected lists of tokens such as [['a', 'cat'], ...], got plain text")
         counts = Counter(word for tokens in sentences for word in tokens)
-        kept = [(w, c) for w, c in counts.most_common() if c >= self.min_count]
-        row = {word: i for i, (word, _) in enumerate(kept)}
+        common = [word for word, n in counts.most_common() if n >= self.min_count]
+        row = {word: i for i, word in enumerate(common)}
         rows = [[row[w] for w in tokens if w in row] for tokens in sentences]
-        if max(map(len, rows), default=0) < 2 or len(kept) < 2:
-            raise ValueError(
-                f"nothing to learn from: {len(sentences)} sentences, {len(kept)} of {len(counts)} "
-                f"words at least min_count={self.min_count} times, and two of those must stand in "
-                "one sentence; give more text or lower min_count")
-        self.vocabulary_, self.counts_ = tuple(row), np.array([count for _, count in kept])
+        if max(map(len, rows), default=0) < 2 or len(row) < 2:
+            raise ValueError(f"no two words that occur min_count={self.min_count} times share a "
+                             f"sentence, in {len(sentences)} of them: give more text, or lower it")
+        self.vocabulary_, self.counts_ = tuple(row), np.array([counts[word] for word in row])
         sentence = np.repeat(np.arange(len(rows)), [len(tokens) for tokens in rows])
         return np.concatenate(rows).astype(np.intp), sentence

@@ -1,0 +1,78 @@
+"""Collect the ledger: every number that the executed notebooks recorded, by key.
+
+Writes `_build/results.json`: {key: {"value", "interval", "notebook"}}. The seconds each notebook
+took, from the time stamps of its cells, are entries too: "time.01_skipgram_mathematics".
+"""
+
+import argparse
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from execute import EXECUTED, ROOT, find_stale, list_notebooks, write_json
+
+from mmfuse_utils.ledger import MIME
+
+RESULTS = Path("_build", "results.json")
+
+
+def recorded(notebook):
+    """The payloads that one executed notebook recorded, in order."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if MIME in output.get("data", {}):
+                yield output["data"][MIME]
+
+
+def cell_seconds(cell):
+    """Time between the kernel's busy and reply stamps of a cell; zero for an unstamped one."""
+    stamps = cell.get("metadata", {}).get("execution", {})
+    ends = [stamps.get("iopub.status.busy"), stamps.get("shell.execute_reply")]
+    if None in ends:
+        return 0.0
+    start, stop = (datetime.fromisoformat(end.replace("Z", "+00:00")) for end in ends)
+    return (stop - start).total_seconds()
+
+
+def collect(notebooks):
+    """Join the ledgers of notebooks given as {name: content}.
+
+    Raises ValueError when two places record the same key.
+    """
+    results = {}
+    for name, notebook in notebooks.items():
+        for payload in recorded(notebook):
+            key = payload["key"]
+            if key in results:
+                raise ValueError(f"The ledger key {key!r} is recorded twice: in "
+                                 f"{results[key]['notebook']} and in {name}. Rename one of them.")
+            results[key] = {"value": payload["value"], "interval": payload["interval"],
+                            "notebook": name}
+        seconds = sum(map(cell_seconds, notebook["cells"]))
+        stamp = {"value": round(seconds, 1), "interval": None, "notebook": name}
+        if results.setdefault(f"time.{name}", stamp) is not stamp:
+            raise ValueError(f"The ledger keys time.* are kept for the notebooks' own seconds; "
+                             f"rename time.{name}.")
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder of the project")
+    root = parser.parse_args().root.resolve()
+    stale = find_stale(root)
+    if stale:
+        sys.exit(f"Not executed yet: {', '.join(stale)}. Run tools/execute.py first.")
+    notebooks = {path.stem: json.loads((root / EXECUTED / path.name).read_text(encoding="utf8"))
+                 for path in list_notebooks(root)}
+    try:
+        results = collect(notebooks)
+    except ValueError as error:
+        sys.exit(str(error))
+    write_json(root / RESULTS, results)
+    print(f"Ledger: {len(results)} numbers from {len(notebooks)} notebooks.")
+
+
+if __name__ == "__main__":
+    main()
