@@ -44,20 +44,23 @@ def content_key(*parts: object) -> str:
 
 @contextlib.contextmanager
 def cache_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a closed door into a `CacheError` that says what to do."""
+    """Turn the system's refusal to write into a `CacheError` that says what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        # NumPy tells of a full disk in words alone, without the system's error number.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, None):
             reason = "the disk is full; free some space"
-        elif isinstance(error, PermissionError):
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             reason = "this user may not write there"
+        elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+            reason = "a file stands where a folder should be"
         else:
             raise
         raise CacheError(
             f"Could not write {path.name} into the cache folder {path.parent}: {reason}, or set "
-            "the environment variable MMFUSE_CACHE to a folder with room, then run the same "
-            "command again. What was there before is unharmed."
+            "the environment variable MMFUSE_CACHE to another folder, then run the same command "
+            "again. What was there before is unharmed."
         ) from error
 
 
@@ -79,6 +82,7 @@ def write_then_rename(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     with cache_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)  # left by a killed process that had our number
         try:
             yield temporary
             os.replace(temporary, path)

@@ -60,10 +60,7 @@ class RidgeMap(_JointSpace):
         source, target = text - self.text_mean_, image - self.image_mean_
         if self.direction == "image_to_text":
             source, target = target, source
-        gram = source.T @ source
-        penalty = self.alpha * np.trace(gram) / len(gram)
-        gram[np.diag_indices_from(gram)] += penalty
-        self.coef_ = linalg.solve(gram, source.T @ target, assume_a="pos")
+        self.coef_ = _ridge(source, target, self.alpha * np.sum(source**2) / source.shape[1])
         return self
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
@@ -75,6 +72,14 @@ class RidgeMap(_JointSpace):
         """Unit rows in the space that the map leads to: (n, dim)."""
         rows = image - self.image_mean_
         return unit_rows(rows @ self.coef_ if self.direction == "image_to_text" else rows)
+
+
+def _ridge(source: np.ndarray, target: np.ndarray, penalty: float) -> np.ndarray:
+    if len(source) < source.shape[1]:  # fewer pairs than features: the same map, smaller system
+        gram = source @ source.T + penalty * np.eye(len(source), dtype=source.dtype)
+        return source.T @ linalg.solve(gram, target, assume_a="pos")
+    gram = source.T @ source + penalty * np.eye(source.shape[1], dtype=source.dtype)
+    return linalg.solve(gram, source.T @ target, assume_a="pos")
 
 
 class RegularizedCCA(_JointSpace):
@@ -111,9 +116,15 @@ class RegularizedCCA(_JointSpace):
         return self
 
     def _whitener(self, rows: np.ndarray) -> np.ndarray:
-        covariance = rows.T @ rows / len(rows)
-        penalty = self.reg * np.trace(covariance) / len(covariance)
-        values, vectors = linalg.eigh(covariance)
+        n, dim = rows.shape
+        penalty = self.reg * np.sum(rows**2) / (n * dim)
+        if n < dim:  # fewer pairs than features: the n by n matrix has the same eigenvalues
+            values, vectors = linalg.eigh(rows @ rows.T / n)
+            kept = values > values[-1] * len(values) * np.finfo(values.dtype).eps
+            values = values[kept]
+            vectors = rows.T @ vectors[:, kept] / np.sqrt(n * values)
+        else:
+            values, vectors = linalg.eigh(rows.T @ rows / n)
         return vectors / np.sqrt(values + penalty)
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
@@ -188,4 +199,6 @@ def standardize(similarity: np.ndarray) -> np.ndarray:
     [[-1.0, 1.0]]
     """
     spread = similarity.std(axis=1, keepdims=True)
-    return (similarity - similarity.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
+    rounding = 1e-6 * np.abs(similarity).max(axis=1, keepdims=True)  # equal, but for rounding
+    centered = similarity - similarity.mean(axis=1, keepdims=True)
+    return np.where(spread > rounding, centered / np.where(spread > 0, spread, 1), 0)

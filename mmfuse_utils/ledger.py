@@ -28,8 +28,7 @@ def record(key: str, value: Real, interval: tuple[Real, Real] | None = None) -> 
     >>> record("doctest.hit10", 0.4625, interval=(0.41, 0.52))
     doctest.hit10 = 0.463 (0.41 to 0.52)
     """
-    payload = result(key, value, interval)
-    display({MIME: payload, "text/html": _chip(payload), "text/plain": _plain(payload)}, raw=True)
+    display(_Entry(result(key, value, interval)))
 
 
 def result(key: str, value: Real, interval: tuple[Real, Real] | None = None) -> dict:
@@ -87,20 +86,22 @@ def _number(key: str, value: Real) -> int | float:
     return int(value) if hasattr(value, "__index__") else float(value)
 
 
-def _range(payload: dict) -> str:
-    if payload["interval"] is None:
-        return ""
-    low, high = payload["interval"]
-    return f"{format_number(low)} to {format_number(high)}"
+class _Entry:
+    """What `record` displays: the payload for the collector, a chip and a line for people."""
 
+    def __init__(self, payload: dict):
+        self.payload = payload
+        ends = payload["interval"] or []
+        self.span = " to ".join(format_number(end) for end in ends)
 
-def _plain(payload: dict) -> str:
-    span = _range(payload)
-    return f"{payload['key']} = {format_number(payload['value'])}" + (f" ({span})" if span else "")
+    def __repr__(self) -> str:
+        span = f" ({self.span})" if self.span else ""
+        return f"{self.payload['key']} = {format_number(self.payload['value'])}{span}"
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict:
+        return {MIME: self.payload, "text/html": self._chip(), "text/plain": repr(self)}
 
-def _chip(payload: dict) -> str:
-    span = _range(payload)
-    tail = f' <span class="mmfuse-interval">({span})</span>' if span else ""
-    return (f'<span class="mmfuse-result"><code>{html.escape(payload["key"])}</code> '
-            f'<b>{format_number(payload["value"])}</b>{tail}</span>')
+    def _chip(self) -> str:
+        span = f' <span class="mmfuse-interval">({self.span})</span>' if self.span else ""
+        return (f'<span class="mmfuse-result"><code>{html.escape(self.payload["key"])}</code> '
+                f"<b>{format_number(self.payload['value'])}</b>{span}</span>")

@@ -97,7 +97,8 @@ def bootstrap_interval(values: np.ndarray, clusters: np.ndarray | None = None,
     values : (n,) one number a query. clusters : (n,) label of each value's cluster; values of
         one cluster resemble each other, so they are drawn together.
 
-    Source: Efron (1979). Raises ValueError when there is nothing to draw from.
+    Source: Efron (1979). Raises ValueError when there is nothing to draw from or
+    the clusters do not fit the values.
 
     >>> lo, hi = bootstrap_interval(np.array([0, 1] * 50))
     >>> lo < 0.5 < hi
@@ -107,12 +108,19 @@ def bootstrap_interval(values: np.ndarray, clusters: np.ndarray | None = None,
     if len(values) == 0:
         raise ValueError("An interval needs at least one value; got none.")
     labels = np.arange(len(values)) if clusters is None else np.asarray(clusters)
+    if len(labels) != len(values):
+        raise ValueError(f"Every value needs a cluster: got {len(values)} values and "
+                         f"{len(labels)} clusters.")
     _, codes = np.unique(labels, return_inverse=True)
-    members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+    n_clusters = codes.max() + 1
     rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(n_resamples):
-        chosen = rng.integers(len(members), size=len(members))
-        draws.append(statistic(values[np.concatenate([members[i] for i in chosen])]))
-    lo, hi = np.percentile(draws, [2.5, 97.5])
+    draws = (rng.integers(n_clusters, size=n_clusters) for _ in range(n_resamples))
+    if statistic is np.mean:  # a mean needs only each cluster's sum and size
+        sums, sizes = np.bincount(codes, values), np.bincount(codes)
+        statistics = [sums[chosen].sum() / sizes[chosen].sum() for chosen in draws]
+    else:
+        members = [np.flatnonzero(codes == code) for code in range(n_clusters)]
+        statistics = [statistic(values[np.concatenate([members[i] for i in chosen])])
+                      for chosen in draws]
+    lo, hi = np.percentile(statistics, [2.5, 97.5])
     return float(lo), float(hi)

@@ -4,21 +4,24 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
+from mmfuse_utils.data.sources import SOURCES
+
 # Okabe and Ito's colors, distinct for color-blind readers; the same meaning in every chapter.
 COLORS = {"text": "#0072B2", "image": "#D55E00", "video": "#009E73", "control": "#7F7F7F"}
 
 
-def show(fig: Figure, alt: str) -> None:
+def show(fig: Figure, alt: str, styles: Iterable[str] = ()) -> None:
     """Display a figure with alt text, in JupyterLab and in the book, and close it.
 
     alt : what the figure shows, in a sentence or two; ValueError when it is empty.
+    styles : art styles of the drawings in it; their artists and licenses stand below.
     """
     if not alt.strip():
         raise ValueError("A figure needs alt text that says what it shows; got none.")
@@ -27,9 +30,22 @@ def show(fig: Figure, alt: str) -> None:
     width = round(fig.get_figwidth() * 100)
     plt.close(fig)
     data = base64.b64encode(buffer.getvalue()).decode()
-    text = html.escape(alt, quote=True)
-    display(HTML(f'<figure class="mmfuse-figure"><img alt="{text}" style="max-width:100%" '
-                 f'width="{width}" src="data:image/png;base64,{data}"></figure>'))
+    styles = list(styles)
+    caption = f"<figcaption>{html.escape(credit(styles))}</figcaption>" if styles else ""
+    display(HTML(f'<figure class="mmfuse-figure"><img alt="{html.escape(alt, quote=True)}" '
+                 f'style="max-width:100%" width="{width}" src="data:image/png;base64,{data}">'
+                 f"{caption}</figure>"))
+
+
+def credit(styles: Iterable[str]) -> str:
+    """Artists and licenses of art styles, each once.
+
+    >>> credit(["noto", "noto"])
+    'Art: noto (Google, Apache-2.0)'
+    """
+    sources = [f"{style} ({SOURCES[style].attribution}, {SOURCES[style].licence})"
+               for style in sorted(set(map(str, styles)))]
+    return f"Art: {', '.join(sources)}"
 
 
 def image_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[Sequence[str]] | None = None,

@@ -111,8 +111,8 @@ def draw_clip(sprite: Image.Image, motion: Callable[[float], Pose], background: 
         subject = subject.rotate(-pose.turn, Image.Resampling.BILINEAR)
         alpha = subject.getchannel("A").point(lambda a, opacity=pose.opacity: int(a * opacity))
         frame = background.copy()
-        corner = (round(center[0] + pose.right - side / 2), round(center[1] + pose.down - side / 2))
-        frame.paste(subject, corner, alpha)
+        corner = (center[0] + pose.right - side / 2, center[1] + pose.down - side / 2)
+        frame.paste(subject, (round(corner[0]), round(corner[1])), alpha)
         frames.append(np.asarray(frame))
     return np.stack(frames)
 
@@ -123,9 +123,9 @@ def with_article(name: str) -> str | None:
     >>> with_article("umbrella"), with_article("unicorn"), with_article("grapes")
     ('an umbrella', 'a unicorn', None)
     """
-    if re.search(r"(?<![siu])s$", name) or re.search(r"[^\w \-]", name):
+    if re.search(r"(?<![siu])s$|\bskis$|[^\w \-]", name):
         return None
-    vowel = re.match(r"[aeiou]|hour", name) and not re.match(r"uni|eu|one|uk", name)
+    vowel = re.match(r"[aeiou]|hour|x-", name) and not re.match(r"uni|eu|ew|one|uk", name)
     return f"{'an' if vowel else 'a'} {name}"
 
 

@@ -1,0 +1,19 @@
+# Every target is one call of a Python script, so that it also runs without make.
+PYTHON ?= python3
+
+.PHONY: book test lab data clean
+
+book:
+	$(PYTHON) tools/make.py book
+
+test:
+	$(PYTHON) tools/make.py test
+
+lab:
+	$(PYTHON) tools/make.py lab
+
+data:
+	$(PYTHON) tools/make.py data
+
+clean:
+	$(PYTHON) tools/make.py clean

@@ -1,0 +1,123 @@
+"""Sphinx extension of this book: numbers from the ledger, tables made from data, local scripts.
+
+Roles       {result}`key:.0%` and {interval}`key:.0%`, with any Python format after the key
+Directives  {ledger-table} and {sources-table}
+"""
+
+import json
+import re
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from mmfuse_utils.data import sources
+from mmfuse_utils.ledger import format_number
+
+logger = logging.getLogger(__name__)
+
+
+def read_results(env):
+    """The collected ledger; the page that reads it is rebuilt when it changes."""
+    path = Path(env.srcdir, "results.json")
+    env.note_dependency(str(path))
+    return json.loads(path.read_text(encoding="utf8"))
+
+
+class Result(SphinxRole):
+    """{result}`key:.0%`: a number from the ledger."""
+
+    def run(self):
+        key, _, spec = self.text.partition(":")
+        entry = read_results(self.env).get(key.strip())
+        try:
+            return [nodes.inline(text=self.show(entry, spec), classes=["mmfuse-number"])], []
+        except (TypeError, ValueError) as error:
+            logger.warning("ledger: cannot show %r (%s)", self.text,
+                           "there is no such key" if entry is None else error,
+                           location=self.get_location())
+            return [nodes.inline(text="?")], []
+
+    def show(self, entry, spec):
+        return format(entry["value"], spec) if spec else format_number(entry["value"])
+
+
+class Interval(Result):
+    """{interval}`key:.0%`: the interval of a number from the ledger."""
+
+    def show(self, entry, spec):
+        return " to ".join(super(Interval, self).show({"value": end}, spec)
+                           for end in entry["interval"])
+
+
+class MarkdownDirective(SphinxDirective):
+    """A directive whose content is Markdown that it makes itself."""
+
+    def run(self):
+        container = nodes.container(classes=[self.css_class])
+        lines = self.make_lines()
+        self.state.nested_parse(StringList(lines, source=self.env.docname), 0, container)
+        return [container]
+
+
+class LedgerTable(MarkdownDirective):
+    """{ledger-table}: all numbers of the ledger, a table for each chapter."""
+
+    css_class = "mmfuse-ledger"
+
+    def make_lines(self):
+        by_notebook = {}
+        for key, entry in sorted(read_results(self.env).items()):
+            by_notebook.setdefault(entry["notebook"], []).append((key, entry))
+        lines = []
+        for notebook, entries in sorted(by_notebook.items()):
+            lines += [f"**[](notebooks/{notebook}.ipynb)**", "",
+                      "| Key | Value | Interval |", "|---|---:|:---:|"]
+            for key, entry in entries:
+                ends = " to ".join(map(format_number, entry["interval"] or []))
+                lines.append(f"| `{key}` | {format_number(entry['value'])} | {ends} |")
+            lines.append("")
+        return lines
+
+
+class SourcesTable(MarkdownDirective):
+    """{sources-table}: the pinned data packages with their licences."""
+
+    css_class = "mmfuse-sources"
+
+    def make_lines(self):
+        self.env.note_dependency(sources.__file__)
+        lines = ["| What | Package | Version | By | License | Size |", "|---|---|---|---|---|---:|"]
+        lines += [f"| {source.what} | `{source.name}` | {source.version} | {source.attribution} "
+                  f"| {source.licence} | {source.size / 1e6:.1f} MB |"
+                  for source in sources.SOURCES.values()]
+        total = sum(source.size for source in sources.SOURCES.values())
+        return [*lines, f"| Together | | | | | {total / 1e6:.0f} MB |"]
+
+
+def add_local_scripts(app, config):
+    """Serve the staged scripts from _static (set late: Jupyter Book puts every script that it
+    finds in a static folder on every page)."""
+    config.html_static_path.append("_vendor")
+
+
+def drop_font_preloads(app, exception):
+    """Take the theme's font preloads out: pages opened from the disk may not use them."""
+    for path in Path(app.outdir).rglob("*.html") if exception is None else []:
+        text = path.read_text(encoding="utf8")
+        lean = re.sub(r'\s*<link rel="preload" as="font"[^>]*>', "", text)
+        path.write_text(lean, encoding="utf8")
+
+
+def setup(app):
+    # Jupyter Book always sets this one, for an extension that this book does not load.
+    app.add_config_value("comments_config", {}, "html")
+    app.add_role("result", Result())
+    app.add_role("interval", Interval())
+    app.add_directive("ledger-table", LedgerTable)
+    app.add_directive("sources-table", SourcesTable)
+    app.connect("config-inited", add_local_scripts)
+    app.connect("build-finished", drop_font_preloads)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,284 @@
+"""Files are whole or absent, whoever is killed and whatever is full; work is done once."""
+
+import errno
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmfuse_utils import cache
+from mmfuse_utils.cache import CacheError, cached_array, content_key, lock, write_then_rename
+
+WRITE = """
+import sys
+from pathlib import Path
+from mmfuse_utils.cache import write_then_rename
+with write_then_rename(Path(sys.argv[1])) as temporary:
+    if sys.argv[2] == "folder":
+        temporary.mkdir()
+        temporary = temporary / "part"
+    temporary.write_text("half of the n")
+    print("inside", flush=True)
+    sys.stdin.read()
+"""
+COMPUTE = """
+import sys
+from pathlib import Path
+import numpy as np
+from mmfuse_utils.cache import cached_array
+
+def compute():
+    with Path(sys.argv[1]).open("a") as log:
+        log.write("computed\\n")
+    print("computing", flush=True)
+    sys.stdin.read()
+    return np.arange(5.0)
+
+print(cached_array("sums", "key", compute).sum(), flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every test here has a cache of its own."""
+    monkeypatch.setenv("MMFUSE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def start():
+    """Start a Python program that talks through pipes; it is gone when the test ends."""
+    programs = []
+
+    def run(code: str, *args: object) -> subprocess.Popen:
+        programs.append(subprocess.Popen([sys.executable, "-c", code, *map(str, args)], text=True,
+                                         encoding="utf8", env={**os.environ, "PYTHONUTF8": "1"},
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        return programs[-1]
+
+    yield run
+    for program in programs:
+        program.kill()
+        program.communicate()
+
+
+def fill(path: Path, text: str, kind: str) -> None:
+    with write_then_rename(path) as temporary:
+        if kind == "folder":
+            temporary.mkdir()
+            temporary = temporary / "part"
+        temporary.write_text(text)
+
+
+def content(path: Path, kind: str) -> str:
+    return (path / "part" if kind == "folder" else path).read_text()
+
+
+def names(path: Path) -> list[str]:
+    return sorted(child.name for child in path.iterdir())
+
+
+def test_the_environment_variable_names_the_place(folder, monkeypatch):
+    assert cache.cache_dir() == folder / "cache" / f"v{cache.FORMAT}"
+    monkeypatch.setenv("MMFUSE_CACHE", "~/elsewhere")
+    assert cache.cache_dir() == Path.home() / "elsewhere" / f"v{cache.FORMAT}"
+    monkeypatch.setenv("MMFUSE_CACHE", "")
+    assert "mmfuse" in cache.cache_dir().parts
+
+
+PARTS = st.lists(st.one_of(st.text(max_size=4), st.integers(), st.none(), st.booleans()),
+                 max_size=4)
+
+
+@settings(deadline=None)
+@given(PARTS, PARTS)
+def test_keys_are_equal_exactly_for_equal_parts(a, b):
+    # True == 1 in Python, but they are different settings.
+    same = [(type(x), x) for x in a] == [(type(x), x) for x in b]
+    assert (content_key(*a) == content_key(*b)) == same
+    assert len(content_key(*a)) == 16 and set(content_key(*a)) <= set("0123456789abcdef")
+
+
+def test_a_key_does_not_depend_on_the_process():
+    code = "from mmfuse_utils.cache import content_key; print(content_key('a', 1, ('b',)))"
+    keys = {subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
+                           check=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout.strip()
+            for seed in "12"}
+    assert keys == {content_key("a", 1, ("b",))}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+class TestWhole:
+    """`write_then_rename`, for targets that are files and folders."""
+
+    def test_writes(self, folder, kind):
+        fill(folder / "deep" / "target", "new", kind)
+        assert content(folder / "deep" / "target", kind) == "new"
+        assert names(folder / "deep") == ["target"]
+
+    def test_an_exception_leaves_nothing_behind(self, folder, kind):
+        with pytest.raises(ZeroDivisionError), write_then_rename(folder / "target") as temporary:
+            if kind == "folder":
+                temporary.mkdir()
+                (temporary / "part").write_text("half")
+            else:
+                temporary.write_text("half")
+            1 / 0
+        assert names(folder) == []
+
+    def test_a_killed_writer_harms_nothing(self, folder, kind, start):
+        program = start(WRITE, folder / "target", kind)
+        assert program.stdout.readline() == "inside\n"
+        program.kill()
+        program.wait()
+        assert not (folder / "target").exists()
+        fill(folder / "target", "new", kind)
+        assert content(folder / "target", kind) == "new"
+
+    def test_leftovers_of_a_killed_process_with_our_number_do_not_matter(self, folder, kind):
+        # Inside a container every run may have the same process number.
+        leftover = folder / f".{os.getpid()}-target"
+        leftover.mkdir() if kind == "folder" else leftover.write_text("half")
+        fill(folder / "target", "new", kind)
+        assert content(folder / "target", kind) == "new"
+
+
+def test_the_old_file_survives_exceptions_and_kills(folder, start):
+    target = folder / "target"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), write_then_rename(target) as temporary:
+        temporary.write_text("half")
+        1 / 0
+    assert target.read_text() == "old"
+    program = start(WRITE, target, "file")
+    assert program.stdout.readline() == "inside\n"
+    assert target.read_text() == "old"
+    program.kill()
+    program.wait()
+    assert target.read_text() == "old"
+    fill(target, "new", "file")
+    assert target.read_text() == "new"
+
+
+def test_the_last_step_is_one_rename_within_a_folder(folder, monkeypatch):
+    """The only step that a reader of the file could see half done is one that cannot be."""
+    target, steps = folder / "target", []
+    target.write_text("old")
+    rename = os.replace
+
+    def watch(source, destination):
+        steps.append((Path(source).parent, Path(destination), target.read_text()))
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "replace", watch)
+    fill(target, "new", "file")
+    assert steps == [(folder, target, "old")] and target.read_text() == "new"
+
+
+ERRORS = {
+    "full disk": (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+    # What NumPy says on a full disk: an OSError without a number.
+    "full disk, NumPy": (OSError("200000 requested and 131056 written"), "disk is full"),
+    "full disk, NumPy, large": (OSError("Not enough free space to write 24000000 bytes after "
+                                        "offset 128"), "disk is full"),
+    "no permission": (PermissionError(errno.EACCES, "Permission denied"), "may not write"),
+    "read-only disk": (OSError(errno.EROFS, "Read-only file system"), "write"),
+}
+
+
+@pytest.mark.parametrize("reason", ERRORS)
+def test_what_cannot_be_written_is_said_in_one_paragraph(reason, folder, monkeypatch):
+    error, words = ERRORS[reason]
+
+    def save(path, array):
+        Path(path).write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(np, "save", save)
+    with pytest.raises(CacheError, match=words) as caught:
+        cached_array("sums", "key", lambda: np.arange(5))
+    message = str(caught.value)
+    assert "\n" not in message and "MMFUSE_CACHE" in message and "again" in message
+    assert str(cache.cache_dir() / "sums") in message
+    assert names(cache.cache_dir() / "sums") == []
+    monkeypatch.undo()
+    monkeypatch.setenv("MMFUSE_CACHE", str(folder / "cache"))
+    assert cached_array("sums", "key", lambda: np.arange(5)).sum() == 10
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_device_that_is_really_full(folder):
+    with pytest.raises(CacheError, match="disk is full"), \
+            write_then_rename(folder / "target"), open("/dev/full", "wb", buffering=0) as full:
+        full.write(b"x")
+
+
+def test_a_cache_that_is_a_file_is_said(folder, monkeypatch):
+    (folder / "file").write_text("")
+    monkeypatch.setenv("MMFUSE_CACHE", str(folder / "file"))
+    with pytest.raises(CacheError, match="MMFUSE_CACHE"):
+        cached_array("sums", "key", lambda: np.arange(5))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
+                    reason="the administrator may write anywhere")
+def test_a_closed_folder(folder):
+    closed = folder / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(CacheError, match="may not write"):
+        fill(closed / "target", "new", "file")
+
+
+def test_other_errors_pass_unchanged(folder):
+    with pytest.raises(FileNotFoundError), write_then_rename(folder / "target"):
+        open(folder / "missing")
+
+
+def test_an_array_is_computed_once():
+    calls = itertools.count()
+    arrays = [cached_array("sums", "key", lambda: np.full((2, 3), next(calls), np.float32))
+              for _ in range(3)]
+    assert next(calls) == 1
+    for array in arrays:
+        np.testing.assert_array_equal(array, np.zeros((2, 3)))
+        assert array.dtype == np.float32
+
+
+def test_a_failed_computation_is_not_kept():
+    with pytest.raises(ZeroDivisionError):
+        cached_array("sums", "key", lambda: 1 / 0)
+    assert cached_array("sums", "key", lambda: np.arange(3)).tolist() == [0, 1, 2]
+
+
+def test_the_second_process_says_that_it_waits_and_computes_nothing(folder, start):
+    first = start(COMPUTE, folder / "log")
+    assert first.stdout.readline() == "computing\n"
+    second = start(COMPUTE, folder / "log")
+    assert "waiting" in second.stdout.readline()  # while the first is still inside compute
+    assert first.communicate()[0] == second.communicate()[0] == "10.0\n"
+    assert first.returncode == second.returncode == 0
+    assert (folder / "log").read_text() == "computed\n"
+
+
+def test_when_the_first_process_is_killed_the_second_takes_over(folder, start):
+    first = start(COMPUTE, folder / "log")
+    assert first.stdout.readline() == "computing\n"
+    second = start(COMPUTE, folder / "log")
+    assert "waiting" in second.stdout.readline()
+    first.kill()
+    assert second.communicate()[0] == "computing\n10.0\n"
+    assert (folder / "log").read_text() == "computed\n" * 2
+
+
+def test_a_lock_is_free_again_after_an_exception(capsys):
+    with pytest.raises(ZeroDivisionError), lock("work"):
+        1 / 0
+    with lock("work"):
+        pass
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,183 @@
+"""Clips: always the same, captions by the grammar, and no first frame gives its motion away."""
+
+import dataclasses
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from mmfuse_utils.data import clips as module
+from mmfuse_utils.data import load_clips, load_emoji
+from mmfuse_utils.data.clips import MOTIONS, PHRASES, Pose, draw_clip, ground, with_article
+
+DIGEST = """
+import hashlib
+from mmfuse_utils.data import load_clips, load_emoji
+clips = load_clips(load_emoji())
+rows = range(0, len(clips), 100)
+print(hashlib.sha256(clips.load_frames(rows).tobytes() + repr(clips.caption).encode()).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return load_emoji()
+
+
+@pytest.fixture(scope="module")
+def clips(emoji):
+    return load_clips(emoji)
+
+
+@pytest.fixture(scope="module")
+def looks(clips):
+    """Start (right, down) and size of every clip, as `draw_clip` is asked for them."""
+    seen = []
+    patch = pytest.MonkeyPatch()
+    patch.setattr(module, "read_picture", lambda path: None)
+    patch.setattr(module, "draw_clip", lambda sprite, motion, background, center, size:
+                  seen.append([*center, size]) or np.zeros(1))
+    clips.load_frames(range(len(clips)))
+    patch.undo()
+    return np.array(seen)
+
+
+def test_the_table(clips, emoji):
+    n = len(clips)
+    assert n > 1500
+    assert {len(column) for column in (clips.subject_row, clips.style, clips.caption,
+                                       clips.picture, clips.key)} == {n}
+    assert set(clips.motion) == set(MOTIONS) == set(PHRASES) and len(MOTIONS) >= 10
+    assert min(Counter(clips.motion).values()) > 0.8 * n / len(MOTIONS)
+    for row in range(0, n, 50):
+        pictures = emoji.pictures.path.index(clips.picture[row])
+        assert emoji.pictures.concept_row[pictures] == clips.subject_row[row]
+        assert emoji.pictures.style[pictures] == clips.style[row]
+
+
+def test_a_subjects_clips_differ_in_motion_and_style(clips):
+    by_subject = {}
+    for row, subject in enumerate(clips.subject_row):
+        by_subject.setdefault(subject, []).append(row)
+    for rows in by_subject.values():
+        assert len(rows) == 3
+        assert len({clips.motion[row] for row in rows}) == 3
+        assert len({clips.style[row] for row in rows}) == 3
+
+
+def test_frames_are_the_same_in_every_process(clips):
+    rows = range(0, len(clips), 100)
+    expected = hashlib.sha256(clips.load_frames(rows).tobytes()
+                              + repr(clips.caption).encode()).hexdigest()
+    for seed in "12":
+        result = subprocess.run([sys.executable, "-c", DIGEST], text=True, capture_output=True,
+                                check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        assert result.stdout.split() == [expected]
+
+
+def test_frames_do_not_depend_on_which_rows_are_asked_for(clips):
+    together = clips.load_frames([5, 900, 17])
+    assert together.shape == (3, 8, 96, 96, 3) and together.dtype == np.uint8
+    for row, frames in zip((5, 900, 17), together, strict=True):
+        np.testing.assert_array_equal(clips.load_frames([row])[0], frames)
+
+
+def test_clips_of_a_concept_do_not_depend_on_the_other_concepts(clips, emoji):
+    keep = np.arange(len(emoji)) % 2 == 0
+    half = dataclasses.replace(
+        emoji, ids=tuple(np.array(emoji.ids)[keep]), groups=tuple(np.array(emoji.groups)[keep]),
+        names={"en": tuple(t for t, k in zip(emoji.names["en"], keep, strict=True) if k)},
+        pictures=dataclasses.replace(
+            emoji.pictures, concept_row=np.where(emoji.pictures.concept_row % 2 == 0,
+                                                 emoji.pictures.concept_row // 2, -1)))
+    assert set(load_clips(half).caption) <= set(clips.caption)
+    assert set(load_clips(half).key) <= set(clips.key)
+
+
+def test_the_first_frame_is_the_same_whatever_the_motion(clips):
+    for row in (0, 700, 2000):
+        firsts = [dataclasses.replace(clips, motion=(motion,) * len(clips)).load_frames([row])[0, 0]
+                  for motion in MOTIONS]
+        assert all((frame == firsts[0]).all() for frame in firsts)
+
+
+@pytest.mark.parametrize("what", [0, 1, 2], ids=["right", "down", "size"])
+def test_start_and_size_tell_nothing_about_the_motion(clips, looks, what):
+    groups = [looks[np.array(clips.motion) == motion, what] for motion in MOTIONS]
+    assert stats.kruskal(*groups).pvalue > 0.001
+    low, high = ((36, 60), (36, 60), (26, 38))[what]
+    assert stats.kstest(looks[:, what], "uniform", (low, high - low)).pvalue > 0.001
+
+
+@pytest.mark.parametrize("column", ["style", "group"])
+def test_motions_are_spread_evenly_over_styles_and_groups(clips, emoji, column):
+    values = (clips.style if column == "style"
+              else [emoji.groups[row] for row in clips.subject_row])
+    table = np.array([[sum(m == motion and v == value for m, v in zip(clips.motion, values,
+                                                                      strict=True))
+                       for motion in MOTIONS] for value in sorted(set(values))])
+    assert stats.chi2_contingency(table).pvalue > 0.001
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_a_motion_starts_at_rest_and_then_moves(motion):
+    start, path = MOTIONS[motion](0), [MOTIONS[motion](u) for u in np.linspace(0, 1, 8)]
+    np.testing.assert_allclose(dataclasses.astuple(start), dataclasses.astuple(Pose()), atol=1e-9)
+    assert all(0 <= pose.opacity <= 1 and pose.scale > 0 for pose in path)
+    sprite = Image.new("RGBA", (128, 128), (200, 0, 0, 255))
+    sprite.paste((0, 0, 200, 255), (0, 0, 64, 128))  # so that a turn shows
+    background = Image.new("RGB", (96, 96), "white")
+    frames = draw_clip(sprite, MOTIONS[motion], background, (48, 48), 32).astype(int)
+    assert np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3)).max() > 0.5
+
+
+def test_a_subject_stays_in_sight(clips, looks):
+    """The center never leaves the picture."""
+    for (right, down, _), motion in zip(looks, clips.motion, strict=True):
+        for u in np.linspace(0, 1, 8):
+            pose = MOTIONS[motion](u)
+            assert 0 < right + pose.right < 96 and 0 < down + pose.down < 96
+
+
+def test_the_background_is_pale_and_does_not_move(clips):
+    frames = clips.load_frames([3])[0]
+    np.testing.assert_array_equal(frames[:, :3, :3], np.broadcast_to(frames[0, :3, :3],
+                                                                    (8, 3, 3, 3)))
+    picture = np.asarray(ground(np.random.default_rng(0)))
+    assert picture.shape == (96, 96, 3) and picture.mean() > 170 and picture.std() > 1
+
+
+def test_captions_are_an_article_a_name_and_a_phrase(clips, emoji):
+    for row in range(len(clips)):
+        name = emoji.names["en"][clips.subject_row[row]][0]
+        start = re.match(r"(an?) ", clips.caption[row]).group()
+        assert clips.caption[row] in {start + f"{name} {phrase}"
+                                      for phrase in PHRASES[clips.motion[row]]}
+    used = {phrase for caption in set(clips.caption) for phrases in PHRASES.values()
+            for phrase in phrases if caption.endswith(" " + phrase)}
+    assert used == {phrase for phrases in PHRASES.values() for phrase in phrases}
+
+
+def test_phrases_belong_to_one_motion_each():
+    phrases = [phrase for pair in PHRASES.values() for phrase in pair]
+    assert len(set(phrases)) == len(phrases)
+    assert not any(a != b and a.endswith(" " + b) for a in phrases for b in phrases)
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("octopus", "an octopus"), ("tiger", "a tiger"), ("hourglass done", "an hourglass done"),
+    ("house", "a house"), ("unicorn", "a unicorn"), ("umbrella", "an umbrella"),
+    ("ukulele", "a ukulele"), ("euro banknote", "a euro banknote"), ("ewe", "a ewe"),
+    ("one-piece swimsuit", "a one-piece swimsuit"), ("onion", "an onion"),
+    ("x-ray", "an x-ray"), ("T-Rex", "a T-Rex"), ("e-mail", "an e-mail"), ("bus", "a bus"),
+    ("glass of milk", "a glass of milk"), ("cactus", "a cactus"),
+    ("grapes", None), ("skis", None), ("sunglasses", None), ("salt & pepper", None)])
+def test_with_article(name, expected):
+    assert with_article(name) == expected

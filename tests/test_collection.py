@@ -1,0 +1,205 @@
+"""Splits that do not leak, galleries that do not move, near-duplicates found by brute force."""
+
+import dataclasses
+import functools
+import itertools
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmfuse_utils.data import Collection, PictureTable, load_emoji
+from mmfuse_utils.data.collection import (
+    N_TEST,
+    N_VALIDATION,
+    STOP_WORDS,
+    near_duplicates,
+    split_concepts,
+)
+
+SALTS = (0, 1, 7)
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return load_emoji()
+
+
+def make(names: list[str], keywords: list[tuple[str, ...]] | None = None) -> Collection:
+    """A collection of texts alone, one group, no pictures."""
+    n = len(names)
+    return Collection(tuple(f"id{i}" for i in range(n)), {"en": tuple((name,) for name in names)},
+                      {"en": tuple(keywords or [()] * n)}, ("g",) * n, ("s",) * n,
+                      PictureTable(np.arange(0), np.arange(0), ()))
+
+
+@functools.cache
+def words(text: str) -> frozenset[str]:
+    return frozenset(w for w in re.split(r"[^\w]+", text.lower()) if w and w not in STOP_WORDS)
+
+
+def is_near(collection: Collection, a: int, b: int) -> bool:
+    """The definition, on plain sets and whole numbers: Jaccard 2/5 is 5 shared >= 2 union."""
+    name_a, name_b = (words(" ".join(collection.names["en"][i])) for i in (a, b))
+    all_a, all_b = (words(" ".join(collection.names["en"][i] + collection.keywords["en"][i]))
+                    for i in (a, b))
+    union = len(all_a | all_b)
+    return bool(name_a & name_b) or (union > 0 and 5 * len(all_a & all_b) >= 2 * union) or a == b
+
+
+@pytest.fixture(scope="module")
+def near_by_brute_force(emoji):
+    table = np.eye(len(emoji), dtype=bool)
+    for a, b in itertools.combinations(range(len(emoji)), 2):
+        table[a, b] = table[b, a] = is_near(emoji, a, b)
+    return table
+
+
+def test_near_duplicates_agree_with_brute_force(emoji, near_by_brute_force):
+    near = near_duplicates(emoji)
+    np.testing.assert_array_equal(near, near_by_brute_force)
+    np.testing.assert_array_equal(near, near.T)
+    assert near.diagonal().all() and near.dtype == bool
+
+
+WORDS = st.lists(st.sampled_from("cat dog red the big face tree".split()), max_size=4)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=6))
+def test_near_duplicates_on_any_texts(texts):
+    collection = make([" ".join(name) for name, _ in texts], [tuple(w) for _, w in texts])
+    expected = [[is_near(collection, a, b) for b in range(len(texts))] for a in range(len(texts))]
+    np.testing.assert_array_equal(near_duplicates(collection), expected)
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), [
+    (("tiger", ()), ("tiger face", ()), True),              # a shared content word
+    (("sad face", ()), ("happy face", ()), False),          # a shared stop word
+    (("one", ("a1", "b1", "c1")), ("two", ("a1", "b1", "c1")), True),        # 3 of 5
+    (("one", ("a1", "b1", "c1")), ("two", ("a1", "b1", "d1")), False),       # 2 of 6
+    (("one", ("a1", "b1", "c1", "e1")), ("two", ("a1", "b1", "two")), False),  # 2 of 6
+    (("one", ("a1", "b1", "c1")), ("two", ("a1", "b1")), True),              # 2 of 5, the limit
+    (("the", ()), ("of", ()), False),                       # nothing left to compare
+])
+def test_near_by_hand(a, b, expected):
+    near = near_duplicates(make([a[0], b[0]], [a[1], b[1]]))
+    assert near[0, 1] == near[1, 0] == expected
+
+
+@pytest.mark.parametrize("salt", SALTS)
+def test_the_strict_split_drops_just_the_near_duplicates(emoji, near_by_brute_force, salt):
+    near = near_by_brute_force
+    strict, plain = emoji.split(salt), emoji.split(salt, strict=False)
+    held_out = {*plain.test.tolist(), *plain.validation.tolist()}
+    for part, others in ((strict.train, held_out), (strict.validation, plain.test.tolist())):
+        assert not any(near[a, b] for a in part for b in others)
+    assert strict.train.tolist() == [a for a in plain.train
+                                     if not any(near[a, b] for b in held_out)]
+    assert strict.validation.tolist() == [a for a in plain.validation
+                                          if not any(near[a, b] for b in plain.test)]
+
+
+@pytest.mark.parametrize("salt", SALTS)
+def test_plain_and_strict_share_the_test_concepts(emoji, salt):
+    strict, plain = emoji.split(salt), emoji.split(salt, strict=False)
+    assert strict.test.tolist() == plain.test.tolist()
+    assert set(strict.train) < set(plain.train)
+    parts = [part.tolist() for part in (plain.train, plain.validation, plain.test)]
+    assert sorted(sum(parts, [])) == list(range(len(emoji)))
+    assert (len(plain.validation), len(plain.test)) == (100, 200) == (N_VALIDATION, N_TEST)
+    assert len(strict.train) > 300 and len(strict.validation) > 50
+
+
+def test_another_salt_is_another_split(emoji):
+    overlap = len(set(emoji.split(0).test) & set(emoji.split(1).test))
+    assert 10 < overlap < 100  # 42 are expected by chance
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(301, 330), st.integers(0, 99), st.text(min_size=1), st.data())
+def test_adding_a_concept_changes_the_test_set_by_at_most_one(n, salt, new, data):
+    ids = [f"id{i}" for i in range(n)]
+    place = data.draw(st.integers(0, n))
+    more = [*ids[:place], new, *ids[place:]]
+    for strict in (False, True):
+        before, after = (
+            {names[i] for i in split_concepts(names, np.eye(len(names), dtype=bool), salt,
+                                              strict).test} for names in (ids, more))
+        assert len(before - after) == len(after - before) <= 1
+        assert after - before <= {new}
+
+
+def test_a_split_does_not_depend_on_the_order_of_concepts(emoji):
+    ids, order = emoji.ids[:400], np.random.default_rng(0).permutation(400)
+    shuffled = [ids[i] for i in order]
+    near = near_duplicates(emoji)[:400, :400]
+    one = split_concepts(ids, near, 3, True)
+    other = split_concepts(shuffled, near[np.ix_(order, order)], 3, True)
+    for part in ("train", "validation", "test"):
+        assert [ids[i] for i in getattr(one, part)] == [shuffled[i] for i in getattr(other, part)]
+
+
+def test_a_split_needs_concepts_to_train_on():
+    names = [f"w{i}" for i in range(300)]
+    with pytest.raises(ValueError, match="more than 300 concepts.*there are 300"):
+        make(names).split()
+    assert len(make([*names, "w300"]).split().train) == 1
+
+
+def test_a_gallery_shows_each_concept_once_in_all_styles(emoji):
+    concepts = emoji.split().test
+    rows = emoji.gallery(concepts)
+    np.testing.assert_array_equal(emoji.pictures.concept_row[rows], concepts)
+    assert set(emoji.pictures.style[rows]) == set(emoji.pictures.style)
+    share = np.unique(emoji.pictures.style[rows], return_counts=True)[1] / len(rows)
+    assert share.max() < 0.3  # of seven styles; no style dominates
+    assert (emoji.gallery(concepts, salt=1) != rows).mean() > 0.5
+
+
+def test_a_gallery_does_not_depend_on_the_other_concepts(emoji):
+    concepts = emoji.split().test[:40]
+    rows = emoji.gallery(concepts)
+    assert [emoji.gallery([concept])[0] for concept in concepts] == rows.tolist()
+    order = np.random.default_rng(0).permutation(len(emoji.pictures))
+    pictures = emoji.pictures
+    shuffled = dataclasses.replace(emoji, pictures=PictureTable(
+        pictures.concept_row[order], pictures.style[order],
+        tuple(pictures.path[i] for i in order)))
+    assert ([shuffled.pictures.path[row] for row in shuffled.gallery(concepts)]
+            == [pictures.path[row] for row in rows])
+
+
+def test_pictures_are_laid_on_white(tmp_path):
+    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels[0, 0] = 255, 0, 0, 255   # opaque red
+    pixels[0, 1] = 0, 0, 0, 128     # half black
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    collection = dataclasses.replace(make(["one"]), pictures=PictureTable(
+        np.array([0]), np.array(["x"]), (str(tmp_path / "a.png"),)))
+    shown = collection.load_pictures([0, 0])
+    assert shown.shape == (2, 2, 3, 3) and shown.dtype == np.uint8
+    assert shown[1, 0, 0].tolist() == [255, 0, 0]
+    assert shown[1, 0, 1].tolist() == [127, 127, 127]
+    assert (shown[1, 1] == 255).all()
+
+
+@pytest.mark.parametrize("damage", ["missing", "not a picture", "cut short"])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, emoji, damage):
+    path = tmp_path / "broken.png"
+    with open(emoji.pictures.path[0], "rb") as file:
+        whole = file.read()
+    if damage != "missing":
+        path.write_bytes(b"text" if damage == "not a picture" else whole[:len(whole) // 2])
+    collection = dataclasses.replace(emoji, pictures=PictureTable(
+        np.array([0]), np.array(["x"]), (str(path),)))
+    with pytest.raises(ValueError, match="broken.png"):
+        collection.load_pictures([0])
+
+
+def test_collections_cannot_be_changed(emoji):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        emoji.ids = ()

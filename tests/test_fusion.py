@@ -1,0 +1,232 @@
+"""Estimators against scikit-learn, closed forms, hand computation, and planted truths."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from sklearn.cross_decomposition import CCA
+from sklearn.linear_model import Ridge
+
+from mmfuse_utils.fusion import ConSE, LateFusion, RegularizedCCA, RidgeMap, standardize
+from mmfuse_utils.metrics import hit_at_k, mean_reciprocal_rank, ranks
+from mmfuse_utils.retrieval import cosine_similarity
+
+DIRECTIONS = ("text_to_image", "image_to_text")
+
+
+def planted(n: int = 400, noise: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Texts (n, 12) and pictures (n, 15) that share four hidden causes; means are not zero."""
+    rng = np.random.default_rng(seed)
+    cause = rng.normal(size=(n, 4))
+    mixing = np.random.default_rng(99)
+    text = cause @ mixing.normal(size=(4, 12)) + noise * rng.normal(size=(n, 12)) + 3
+    image = cause @ mixing.normal(size=(4, 15)) + noise * rng.normal(size=(n, 15)) - 1
+    return text, image
+
+
+METHODS = [RidgeMap(), RidgeMap(direction="image_to_text"), RegularizedCCA(dim=4)]
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("alpha", [1e-3, 1.0, 30.0])
+def test_ridge_agrees_with_scikit_learn(alpha, direction):
+    text, image = planted()
+    source, target = (text, image) if direction == "text_to_image" else (image, text)
+    penalty = alpha * len(source) * source.var(axis=0).mean()
+    expected = Ridge(alpha=penalty).fit(source, target)
+    model = RidgeMap(alpha, direction).fit(text, image)
+    np.testing.assert_allclose(model.coef_, expected.coef_.T, rtol=1e-6, atol=1e-9)
+    mapped = expected.predict(source) - target.mean(axis=0)
+    other = target - target.mean(axis=0)
+    pair = (mapped, other) if direction == "text_to_image" else (other, mapped)
+    np.testing.assert_allclose(model.similarity(text, image), cosine_similarity(*pair), atol=1e-6)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_the_penalty_does_not_depend_on_the_scale(direction):
+    text, image = planted()
+    expected = RidgeMap(2.0, direction).fit(text, image).similarity(text, image)
+    scaled = RidgeMap(2.0, direction).fit(1000 * text, image / 7).similarity(1000 * text, image / 7)
+    np.testing.assert_allclose(scaled, expected, atol=1e-9)
+
+
+def canonical_correlations(text: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Closed form: cosines of the angles between the two column spaces (Björck and Golub)."""
+    bases = [np.linalg.qr(rows - rows.mean(axis=0))[0] for rows in (text, image)]
+    return np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
+
+
+def test_cca_without_penalty_finds_the_canonical_correlations():
+    text, image = planted()
+    model = RegularizedCCA(dim=12, reg=1e-10).fit(text, image)
+    np.testing.assert_allclose(model.correlations_, canonical_correlations(text, image), rtol=1e-5)
+    assert (model.correlations_[:4] > 0.8).all() and (model.correlations_[4:] < 0.35).all()
+
+
+def test_cca_directions_agree_with_scikit_learn():
+    text, image = planted()
+    model = RegularizedCCA(dim=3, reg=1e-10).fit(text, image)
+    ours = ((text - text.mean(axis=0)) @ model.text_coef_,
+            (image - image.mean(axis=0)) @ model.image_coef_)
+    theirs = CCA(n_components=3, max_iter=5000, tol=1e-12).fit(text, image).transform(text, image)
+    for a, b in zip(ours, theirs, strict=True):
+        for i in range(3):
+            assert abs(np.corrcoef(a[:, i], b[:, i])[0, 1]) == pytest.approx(1, abs=1e-4)
+    for i in range(3):  # each direction's variance is its correlation squared
+        assert ours[0][:, i].std() == pytest.approx(model.correlations_[i], rel=1e-4)
+        assert np.corrcoef(ours[0][:, i], ours[1][:, i])[0, 1] == pytest.approx(
+            model.correlations_[i], rel=1e-4)
+
+
+def test_a_penalty_shrinks_the_correlations():
+    text, image = planted()
+    weak, strong = (RegularizedCCA(4, reg).fit(text, image).correlations_ for reg in (0.01, 10))
+    assert (strong < weak).all() and (strong >= 0).all()
+
+
+def test_cca_with_fewer_pairs_than_features():
+    text, image = planted(n=8)
+    assert np.isfinite(RegularizedCCA(4).fit(text, image).similarity(text, image)).all()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{type(m).__name__}-"
+                         f"{getattr(m, 'direction', '')}")
+class TestJointSpace:
+    """What every method with a space of its own promises."""
+
+    def test_planted_pairs_are_found_on_new_data(self, method):
+        model = method.fit(*planted())
+        text, image = planted(n=100, seed=1)
+        assert hit_at_k(ranks(model.similarity(text, image), np.arange(100)), 10) > 0.8
+
+    def test_pairs_that_do_not_belong_together_teach_nothing(self, method):
+        text, image = planted()
+        model = method.fit(text, image[np.random.default_rng(3).permutation(len(image))])
+        text, image = planted(n=100, seed=1)
+        assert hit_at_k(ranks(model.similarity(text, image), np.arange(100)), 10) < 0.35
+
+    def test_embeddings_are_unit_rows_and_their_product_is_the_similarity(self, method):
+        text, image = planted()
+        model = method.fit(text, image)
+        a, b = model.embed_text(text[:5]), model.embed_image(image[:7])
+        assert a.shape[1] == b.shape[1]
+        np.testing.assert_allclose(np.linalg.norm(a, axis=1), 1)
+        np.testing.assert_allclose(np.linalg.norm(b, axis=1), 1)
+        np.testing.assert_allclose(model.similarity(text[:5], image[:7]), a @ b.T)
+
+    def test_fit_returns_itself_repeats_itself_and_changes_no_input(self, method):
+        text, image = planted()
+        copies = text.copy(), image.copy()
+        assert method.fit(text, image) is method
+        once = method.similarity(text, image)
+        np.testing.assert_array_equal(method.fit(text, image).similarity(text, image), once)
+        np.testing.assert_array_equal(text, copies[0])
+        np.testing.assert_array_equal(image, copies[1])
+
+    def test_single_precision_is_good_enough(self, method):
+        text, image = planted()
+        expected = method.fit(text, image).similarity(text, image)
+        single = text.astype(np.float32), image.astype(np.float32)
+        np.testing.assert_allclose(method.fit(*single).similarity(*single), expected, atol=1e-3)
+
+    @pytest.mark.parametrize("shapes", [((5, 3), (6, 3)), ((5,), (5, 3)), ((5, 3), (5, 3, 1))])
+    def test_rows_that_do_not_pair_are_refused(self, method, shapes):
+        with pytest.raises(ValueError, match="one text row for each picture row") as caught:
+            method.fit(np.zeros(shapes[0]), np.zeros(shapes[1]))
+        assert all(str(shape) in str(caught.value) for shape in shapes)
+
+
+@pytest.mark.parametrize(("model", "message"), [
+    (RidgeMap(alpha=0), "alpha must be positive; got 0"), (RidgeMap(alpha=-1), "alpha"),
+    (RidgeMap(alpha=float("nan")), "alpha"), (RidgeMap(direction="up"), "got 'up'"),
+    (RegularizedCCA(dim=0), "between 1 and 12.*got 0"),
+    (RegularizedCCA(dim=13), "between 1 and 12.*got 13")])
+def test_settings_that_make_no_sense_are_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit(*planted(n=50))
+
+
+def test_conse_by_hand():
+    labels = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.0, 0.2, 0.8]])
+    model = ConSE(n_labels=2).fit(labels)
+    expected = np.array([[0.6, 0.3] / np.hypot(0.6, 0.3), [-0.8, 0.2] / np.hypot(0.8, 0.2)])
+    np.testing.assert_allclose(model.embed_image(probabilities), expected)
+    np.testing.assert_allclose(ConSE(1).fit(labels).embed_image(probabilities),
+                               [[1, 0], [-1, 0]])
+    text = np.array([[0.0, 2.0], [5.0, 0.0]])
+    np.testing.assert_allclose(model.similarity(text, probabilities),
+                               cosine_similarity(text, expected))
+
+
+def test_conse_by_the_papers_formula():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(50), size=6), rng.normal(size=(50, 8))
+    found = ConSE(n_labels=10).fit(labels).embed_image(probabilities)
+    for row, p in zip(found, probabilities, strict=True):
+        top = sorted(range(50), key=lambda label: -p[label])[:10]
+        mean = sum(p[label] * labels[label] for label in top) / sum(p[label] for label in top)
+        np.testing.assert_allclose(row, mean / np.linalg.norm(mean))
+
+
+@pytest.fixture(scope="module")
+def methods():
+    """A good, a middling and a useless method on 60 queries and 60 items."""
+    rng = np.random.default_rng(0)
+    return [5 * (np.eye(60) * strength + rng.normal(size=(60, 60))) + 100
+            for strength in (2.5, 1.5, 0.0)]
+
+
+def test_late_fusion_is_never_worse_than_its_parts_where_it_was_fitted(methods):
+    relevant = np.arange(60)
+    model = LateFusion().fit(methods, relevant)
+    fused = mean_reciprocal_rank(ranks(model.similarity(methods), relevant))
+    alone = [mean_reciprocal_rank(ranks(method, relevant)) for method in methods]
+    assert fused >= max(alone) - 1e-12
+    assert fused > max(alone) + 0.02  # two noisy methods are better than the better one
+    assert model.weights_.sum() == pytest.approx(1) and (model.weights_ >= 0).all()
+    np.testing.assert_allclose(10 * model.weights_, np.round(10 * model.weights_))
+    assert model.weights_[2] <= 0.2
+
+
+def test_late_fusion_finds_the_best_weights_of_its_grid(methods):
+    relevant, scores = np.arange(60), {}
+    for i in range(5):
+        for j in range(5 - i):
+            weights = np.array([i, j, 4 - i - j]) / 4
+            fused = sum(w * stats.zscore(m, axis=1)
+                        for w, m in zip(weights, methods, strict=True))
+            scores[tuple(weights)] = mean_reciprocal_rank(ranks(fused, relevant))
+    found = LateFusion(steps=4).fit(methods, relevant)
+    assert scores[tuple(found.weights_)] == pytest.approx(max(scores.values()))
+
+
+def test_late_fusion_ignores_each_methods_scale(methods):
+    relevant = np.arange(60)
+    other = [methods[0] * 1000, methods[1] - 50, methods[2] / 9]
+    np.testing.assert_array_equal(LateFusion().fit(methods, relevant).weights_,
+                                  LateFusion().fit(other, relevant).weights_)
+
+
+def test_late_fusion_wants_as_many_methods_as_it_was_fitted_on(methods):
+    with pytest.raises(ValueError):
+        LateFusion(steps=2).fit(methods, np.arange(60)).similarity(methods[:2])
+
+
+@settings(deadline=None)
+@given(hnp.arrays(float, st.tuples(st.integers(1, 4), st.integers(2, 6)),
+                  elements=st.integers(-50, 50).map(float)))
+def test_standardize_agrees_with_scipy(scores):
+    found = standardize(scores)
+    varied = np.ptp(scores, axis=1) > 0
+    np.testing.assert_allclose(found[varied], stats.zscore(scores[varied], axis=1), atol=1e-9)
+    assert (found[~varied] == 0).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 0.1, 1 / 3, 0.7])
+@pytest.mark.parametrize("n", [3, 7, 200])
+def test_a_constant_row_becomes_zero(value, n):
+    """Whatever rounding leaves of the differences, it must not be blown up to 1."""
+    np.testing.assert_array_equal(standardize(np.full((2, n), value)), np.zeros((2, n)))

@@ -1,0 +1,210 @@
+"""Metrics against sorting, torchmetrics, SciPy and simulation; ties against the model."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics.retrieval as oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from mmfuse_utils.metrics import (
+    bootstrap_interval,
+    chance_hit_at_k,
+    hit_at_k,
+    mean_reciprocal_rank,
+    median_rank,
+    ranks,
+    recall_at_k,
+)
+from mmfuse_utils.retrieval import cosine_similarity
+
+
+@st.composite
+def rankings(draw):
+    """Scores from a handful of values, so that many are tied, and one relevant item or more."""
+    shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 7)))
+    similarity = draw(hnp.arrays(float, shape, elements=st.sampled_from([-1, 0, 0.25, 0.5, 1])))
+    relevant = draw(hnp.arrays(bool, shape))
+    relevant[np.arange(shape[0]), draw(st.integers(0, shape[1] - 1))] = True
+    return similarity, relevant
+
+
+@settings(deadline=None)
+@given(rankings())
+def test_ranks_agree_with_sorting(case):
+    """Sort by score, best first, and among equals the irrelevant first; then look."""
+    similarity, relevant = case
+    expected = []
+    for scores, wanted in zip(similarity.tolist(), relevant.tolist(), strict=True):
+        order = sorted(zip(scores, wanted, strict=True), key=lambda item: (-item[0], item[1]))
+        expected.append(1 + [is_wanted for _, is_wanted in order].index(True))
+    assert ranks(similarity, relevant).tolist() == expected
+
+
+@settings(deadline=None)
+@given(rankings(), st.randoms(use_true_random=False))
+def test_ranks_do_not_depend_on_the_order_of_items_or_the_scale(case, random):
+    similarity, relevant = case
+    order = random.sample(range(similarity.shape[1]), similarity.shape[1])
+    expected = ranks(similarity, relevant)
+    np.testing.assert_array_equal(ranks(similarity[:, order], relevant[:, order]), expected)
+    np.testing.assert_array_equal(ranks(8 * similarity - 2, relevant), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [2, 37, 200])
+def test_a_collapsed_model_is_last_not_first(n, dtype):
+    one = np.random.default_rng(0).normal(size=48).astype(dtype)
+    similarity = cosine_similarity(np.tile(one, (n, 1)), np.tile(one, (n, 1)))
+    found = ranks(similarity, np.arange(n))
+    assert found.tolist() == [n] * n
+    assert hit_at_k(found, k=1) == 0
+    zeros = cosine_similarity(np.zeros((n, 4)), np.zeros((n, 4)))
+    assert ranks(zeros, np.arange(n)).tolist() == [n] * n
+
+
+def test_of_tied_relevant_items_only_the_irrelevant_stand_before():
+    assert ranks(np.zeros((1, 5)), np.array([[True, True, False, False, False]])).tolist() == [4]
+
+
+def test_one_relevant_index_is_one_relevant_column():
+    similarity = np.random.default_rng(0).normal(size=(6, 9))
+    wanted = np.array([0, 8, 3, 3, 1, 5])
+    np.testing.assert_array_equal(ranks(similarity, wanted),
+                                  ranks(similarity, np.eye(9, dtype=bool)[wanted]))
+
+
+@pytest.mark.parametrize(("similarity", "relevant", "message"), [
+    ([[np.nan, 1]], [0], "not a number"), ([[np.inf, 1]], [0], "infinite"),
+    ([[1, 2]], [2], "relevant"), ([[1, 2]], [-1], "relevant"), ([[1, 2]], [0, 1], "relevant"),
+    ([[1, 2]], [[False, False]], "relevant"), ([[1, 2]], [[True, False, False]], "relevant")])
+def test_what_has_no_rank_is_refused(similarity, relevant, message):
+    with pytest.raises(ValueError, match=message):
+        ranks(np.array(similarity, dtype=float), np.array(relevant))
+
+
+@pytest.fixture(scope="module")
+def random_ranking():
+    rng = np.random.default_rng(0)
+    relevant = rng.random((40, 30)) < 0.15
+    relevant[np.arange(40), rng.integers(0, 30, 40)] = True
+    return rng.random((40, 30)) + 0.01, relevant  # torchmetrics leaves out scores of 0 or less
+
+
+def by_torchmetrics(metric, similarity, relevant):
+    queries = np.repeat(np.arange(len(similarity)), similarity.shape[1])
+    return float(metric(*(torch.from_numpy(a) for a in (similarity.ravel(), relevant.ravel())),
+                        indexes=torch.from_numpy(queries)))
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 30])
+def test_hit_and_recall_agree_with_torchmetrics(random_ranking, k):
+    similarity, relevant = random_ranking
+    found = ranks(similarity, relevant)
+    assert hit_at_k(found, k) == pytest.approx(
+        by_torchmetrics(oracle.RetrievalHitRate(top_k=k), *random_ranking))
+    assert recall_at_k(similarity, relevant, k) == pytest.approx(
+        by_torchmetrics(oracle.RetrievalRecall(top_k=k), *random_ranking))
+
+
+def test_reciprocal_rank_agrees_with_torchmetrics(random_ranking):
+    assert mean_reciprocal_rank(ranks(*random_ranking)) == pytest.approx(
+        by_torchmetrics(oracle.RetrievalMRR(), *random_ranking))
+
+
+def test_with_one_relevant_item_hit_and_recall_are_one_number(random_ranking):
+    similarity = random_ranking[0]
+    wanted = np.arange(40) % 30
+    for k in (1, 5, 10):
+        assert hit_at_k(ranks(similarity, wanted), k) == pytest.approx(
+            recall_at_k(similarity, np.eye(30, dtype=bool)[wanted], k))
+
+
+def test_summaries_by_hand():
+    found = np.array([1, 2, 4, 10])
+    assert [hit_at_k(found, k) for k in (1, 2, 3, 4, 10)] == [0.25, 0.5, 0.5, 0.75, 1]
+    assert median_rank(found) == 3
+    assert mean_reciprocal_rank(found) == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 10) / 4)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(0, 320), st.integers(1, 10))
+def test_chance_agrees_with_the_hypergeometric_distribution(n_items, k, n_relevant):
+    n_relevant, drawn = min(n_relevant, n_items), min(k, n_items)
+    expected = 1 - stats.hypergeom.pmf(0, n_items, n_relevant, drawn)
+    assert chance_hit_at_k(n_items, k, n_relevant) == pytest.approx(expected, abs=1e-9)
+    miss = math.comb(n_items - n_relevant, drawn) / math.comb(n_items, drawn)
+    assert chance_hit_at_k(n_items, k, n_relevant) == pytest.approx(1 - miss, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n_relevant", "k"), [(1, 10), (3, 5)])
+def test_chance_agrees_with_simulation(n_relevant, k):
+    similarity = np.random.default_rng(0).random((20_000, 50))
+    relevant = np.broadcast_to(np.arange(50) < n_relevant, similarity.shape)
+    found = hit_at_k(ranks(similarity, relevant), k)
+    assert found == pytest.approx(chance_hit_at_k(50, k, n_relevant), abs=0.02)
+
+
+VALUES = {"shares": (np.random.default_rng(1).random(200) < 0.3).astype(float),
+          "ranks": np.random.default_rng(2).integers(1, 50, 150).astype(float)}
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("statistic", [np.mean, np.median, np.std])
+def test_the_interval_agrees_with_scipy(name, statistic):
+    values = VALUES[name]
+    found = bootstrap_interval(values, statistic=statistic, n_resamples=3000)
+    expected = stats.bootstrap((values,), statistic, method="percentile", n_resamples=3000,
+                               vectorized=False, rng=0).confidence_interval
+    assert found == pytest.approx(tuple(expected), abs=0.12 * values.std())
+    assert found == bootstrap_interval(values, statistic=statistic, n_resamples=3000)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = [lo <= 0 <= hi for lo, hi in (
+        bootstrap_interval(rng.normal(size=60), n_resamples=300) for _ in range(300))]
+    assert 0.89 <= np.mean(covered) <= 0.98
+
+
+def test_clusters_are_drawn_whole():
+    """Equal clusters of equal values: the same draws as from one value a cluster."""
+    one_each = np.random.default_rng(0).normal(size=20)
+    values, clusters = np.repeat(one_each, 10), np.repeat(np.arange(20), 10)
+    interval = bootstrap_interval(values, clusters)
+    assert interval == pytest.approx(bootstrap_interval(one_each))
+    lo, hi = bootstrap_interval(values)
+    assert interval[1] - interval[0] > 2.5 * (hi - lo)  # sqrt(10) wider
+    labels = np.array([f"group {c}" for c in clusters])
+    assert bootstrap_interval(values, labels)[0] < lo
+
+
+def test_unequal_clusters_by_simulation():
+    values, clusters = np.array([0.0, 1, 1, 1]), np.array([0, 1, 1, 1])
+    draws = np.random.default_rng(5).integers(2, size=(4000, 2))
+    sums, sizes = np.array([0, 3])[draws].sum(axis=1), np.array([1, 3])[draws].sum(axis=1)
+    assert bootstrap_interval(values, clusters) == tuple(np.percentile(sums / sizes, [2.5, 97.5]))
+
+
+def test_another_seed_is_another_draw():
+    values = VALUES["ranks"]
+    assert bootstrap_interval(values) != bootstrap_interval(values, seed=1)
+
+
+@pytest.mark.parametrize("clusters", [None, np.arange(150) % 7, np.arange(150) // 40])
+def test_the_short_cut_for_means_is_the_mean(clusters):
+    values = VALUES["ranks"]
+    assert bootstrap_interval(values, clusters) == pytest.approx(
+        bootstrap_interval(values, clusters, statistic=lambda drawn: sum(drawn) / len(drawn)))
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+@pytest.mark.parametrize(("values", "clusters"), [
+    ([], None), (np.arange(10.0), np.zeros(5)), (np.arange(5.0), np.arange(10))])
+def test_no_values_or_clusters_that_do_not_fit_are_refused(values, clusters, statistic):
+    with pytest.raises(ValueError):
+        bootstrap_interval(np.array(values), clusters, statistic)

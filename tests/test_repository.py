@@ -1,0 +1,237 @@
+"""The files around the code: do they parse, agree with each other, and keep their promises?"""
+
+import doctest
+import itertools
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PYTHONS = ("3.11", "3.12", "3.13")
+PLATFORMS = {"linux": ("posix", "Linux"), "darwin": ("posix", "Darwin"), "win32": ("nt", "Windows")}
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf8")
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads(read("pyproject.toml"))["project"]
+
+
+def tracked_texts():
+    """(name, text) of every text file that is or will be committed."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT,
+        stdout=subprocess.PIPE, check=True, encoding="utf8").stdout
+    for name in sorted(set(filter(None, listing.split("\0")))):
+        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b"\0"
+        if b"\0" not in content:
+            yield name, content.decode("utf8")
+
+
+def targets():
+    return re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE)
+
+
+def notebooks():
+    return sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+def run_tool(*arguments):
+    """Run a linter that pip installed beside this Python; returns the finished process."""
+    tool = shutil.which(arguments[0], path=sysconfig.get_path("scripts"))
+    assert tool, f"{arguments[0]} is missing; it is in pyproject's extra `test`."
+    return subprocess.run([tool, *map(str, arguments[1:])], cwd=ROOT, encoding="utf8",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+# Installing
+
+def test_environment_yml_is_thin_and_fits_pyproject(project):
+    environment = yaml.safe_load(read("environment.yml"))
+    *conda, pip = environment["dependencies"]
+    python = next(entry for entry in conda if entry.startswith("python="))
+    assert python.removeprefix("python=") + ".0" in SpecifierSet(project["requires-python"])
+    assert "pip" in conda
+    assert pip == {"pip": ["-r requirements.txt"]}
+    assert (ROOT / "requirements.txt").is_file()
+
+
+def pins(*names):
+    lines = [line for name in names for line in read(name).splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+
+
+def environments():
+    """Marker environments of every Python and system that the book supports."""
+    for python, (platform, (os_name, system)) in itertools.product(PYTHONS, PLATFORMS.items()):
+        yield {"python_version": python, "python_full_version": f"{python}.9", "os_name": os_name,
+               "sys_platform": platform, "platform_system": system,
+               "platform_machine": "x86_64", "implementation_name": "cpython",
+               "platform_python_implementation": "CPython", "extra": ""}
+
+
+@pytest.mark.parametrize(("extras", "files"), [
+    ((), ("requirements.txt",)),
+    (("book", "test"), ("requirements.txt", "requirements-dev.txt")),
+])
+def test_pins_satisfy_the_ranges_everywhere(project, extras, files):
+    ranges = [*project["dependencies"],
+              *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    for environment in environments():
+        pinned = {}
+        for pin in pins(*files):
+            if pin.marker is None or pin.marker.evaluate(environment):
+                assert pin.name not in pinned, f"{pin.name} is pinned twice for {environment}"
+                (pinned[pin.name],) = [spec.version for spec in pin.specifier]
+        for wanted in map(Requirement, ranges):
+            assert wanted.name in pinned, f"{wanted} has no pin in {' or '.join(files)}"
+            assert wanted.specifier.contains(pinned[wanted.name], prereleases=True), (
+                f"{wanted} against the pin {pinned[wanted.name]}")
+
+
+def test_pythons_of_the_workflows_are_those_of_pyproject(project):
+    matrix = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]["package"]["strategy"]
+    assert tuple(matrix["matrix"]["python"]) == PYTHONS
+    allowed = SpecifierSet(project["requires-python"])
+    assert [f"3.{minor}" for minor in range(30) if f"3.{minor}.0" in allowed] == list(PYTHONS)
+
+
+# The README and its neighbors
+
+def test_readme_and_makefile_name_the_same_targets():
+    readme = read("README.md")
+    assert set(re.findall(r"\bmake ([a-z]+)`", readme)) == set(targets())
+    for target in targets():
+        assert f"`python3 tools/make.py {target}`" in readme
+
+
+def test_readme_says_what_it_costs_before_the_first_command():
+    readme = read("README.md")
+    first_command = readme.index("```bash")
+    for fact in ("3 GB", "6.3 GB", "50 MB", "https://pytorch.org/get-started/locally/"):
+        assert fact in readme[:first_command]
+
+
+def test_every_notebook_is_in_the_readme_and_on_the_first_page():
+    for page in ("README.md", "book/index.md"):
+        linked = re.findall(r"notebooks/(\d\d_\w+\.ipynb)", read(page))
+        assert sorted(set(linked)) == notebooks()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_to_files_of_this_repository_resolve(name):
+    for link in re.findall(r"\]\(([^)#]+)", read(name)):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_citation_is_valid_and_has_the_version_of_pyproject(project):
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["version"] == project["version"]
+    assert f"## [{project['version']}] - {citation['date-released']}" in read("CHANGELOG.md")
+    checked = run_tool("check-jsonschema", "--builtin-schema", "vendor.citation-file-format",
+                       "CITATION.cff")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_both_licenses_are_there():
+    assert read("LICENSE").startswith("MIT License")
+    assert "https://creativecommons.org/licenses/by/4.0/legalcode" in read("LICENSE-prose")
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    machine = re.compile(r"(?<![\w.~$}:-])/(?:work|root|opt|mnt|home/\w+|Users/\w+)/\w"
+                         r"|[A-Z]:\\Users\\\w")
+    registry = re.compile(r"registry\.npmjs|npmjs\.(?:com|org)|pypi\.org|python[h]osted\.org"
+                          r"|download\.pytorch|conda\.anaconda")
+    found = [f"{name}: {match[0]}" for name, text in tracked_texts()
+             for pattern in (machine, registry) for match in pattern.finditer(text)]
+    assert not found
+
+
+# Pages
+
+def test_examples_of_the_refresher_print_what_it_says():
+    blocks = re.findall(r"```pycon\n(.*?)```", read("book/refresher.md"), re.DOTALL)
+    assert len(blocks) == 4
+    parser, report = doctest.DocTestParser(), []
+    test = parser.get_doctest("\n\n".join(blocks), {}, "refresher", "refresher.md", 0)
+    result = doctest.DocTestRunner().run(test, out=report.append)
+    assert result.failed == 0, "".join(report)
+
+
+def test_names_in_the_notation_table_exist_in_the_package():
+    source = "\n".join(path.read_text(encoding="utf8")
+                       for path in (ROOT / "mmfuse_utils").rglob("*.py"))
+    known = set(re.findall(r"\w+", source))
+    rows = [line for line in read("book/notation.md").splitlines() if line.startswith("| $")]
+    for row in rows:
+        for span in re.findall(r"`([^`]+)`", row.rstrip("|").rpartition("|")[2]):
+            missing = set(re.findall(r"[A-Za-z_]\w*", span)) - known
+            assert not missing, f"{missing} in the row {row}"
+
+
+def test_glossary_is_sorted_and_defines_each_term_once():
+    terms = [line for line in read("book/glossary.md").partition("```{glossary}")[2].splitlines()
+             if line and not line.startswith((" ", "```"))]
+    assert len(terms) >= 40
+    assert terms == sorted(set(terms), key=str.lower)
+
+
+# Workflows
+
+def test_workflows_follow_the_schema():
+    assert len(WORKFLOWS) == 3
+    for schema in ("vendor.github-workflows", "custom.github-workflows-require-timeout"):
+        checked = run_tool("check-jsonschema", "--builtin-schema", schema, *WORKFLOWS)
+        assert checked.returncode == 0, checked.stdout
+
+
+def test_workflows_have_no_security_findings():
+    checked = run_tool("zizmor", "--offline", "--no-progress", *WORKFLOWS)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_workflow_linters_find_what_is_wrong(tmp_path):
+    bad = read(".github/workflows/publish.yml")
+    bad = re.sub(r"@[0-9a-f]{40} # v[\d.]+", "@v1", bad).replace("runs-on:", "run-on:")
+    path = tmp_path / "bad.yml"
+    path.write_text(bad, encoding="utf8")
+    schema = run_tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", path)
+    assert schema.returncode == 1 and "runs-on" in schema.stdout
+    path.write_text(bad.replace("run-on:", "runs-on:"), encoding="utf8")
+    security = run_tool("zizmor", "--offline", "--no-progress", path)
+    assert security.returncode not in (0, 1) and "unpinned-uses" in security.stdout
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_give_no_more_rights_than_needed(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf8"))
+    assert workflow["permissions"] == {}
+    assert "concurrency" in workflow
+    writing = {right for job in workflow["jobs"].values()
+               for right, level in job["permissions"].items() if level == "write"}
+    assert writing == {"tests.yml": set(), "weekly.yml": {"issues"},
+                       "publish.yml": {"pages", "id-token"}}[path.name]
+
+
+def test_scripts_that_workflows_and_readme_call_exist():
+    called = {name for file in ("README.md", "CONTRIBUTING.md", *WORKFLOWS)
+              for name in re.findall(r"\btools/\w+\.py", read(file))}
+    assert called and all((ROOT / name).is_file() for name in called)
+    ci = ROOT / ".ci" / "run"
+    assert ci.is_file()
+    if sys.platform != "win32":
+        assert ci.stat().st_mode & 0o100, ".ci/run must be executable"

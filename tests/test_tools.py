@@ -1,0 +1,218 @@
+"""The commands behind `make`: environment, execution, collection, staging."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import build
+import environment
+import execute
+import make
+import nbformat
+import pytest
+from collect import cell_seconds, collect
+from conftest import ROOT
+
+from mmfuse_utils.ledger import MIME
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A small project with a package, pins and two notebooks."""
+    (tmp_path / "mmfuse_utils").mkdir()
+    (tmp_path / "mmfuse_utils" / "words.py").write_text("A = 1\n")
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+    (tmp_path / "notebooks").mkdir()
+    write_notebook(tmp_path, "01_one", "print(1 + 1)")
+    write_notebook(tmp_path, "02_two", "print('two')")
+    return tmp_path
+
+
+def write_notebook(root, name, *sources):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, root / "notebooks" / f"{name}.ipynb")
+
+
+def run_execute(root):
+    command = [sys.executable, str(ROOT / "tools" / "execute.py"), "--root", str(root)]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_only_changed_notebooks_run_and_a_failure_is_shown(project):
+    first = run_execute(project)
+    assert first.returncode == 0, first.stdout
+    assert "2 to run" in first.stdout
+    again = run_execute(project)
+    assert again.returncode == 0 and "nothing changed" in again.stdout
+
+    write_notebook(project, "02_two", "zero = 0", "1 / zero  # the culprit")
+    broken = run_execute(project)
+    assert broken.returncode == 1
+    assert "1 to run" in broken.stdout
+    for part in ("02_two.ipynb", "the culprit", "ZeroDivisionError"):
+        assert part in broken.stdout
+    manifest = execute.read_manifest(project)
+    assert [manifest[f"{name}.ipynb"]["status"] for name in ("01_one", "02_two")] == [
+        "passed", "failed"]
+    assert execute.find_stale(project) == ["02_two.ipynb"]
+    assert not (project / execute.EXECUTED / "02_two.ipynb").exists()
+
+    executed = json.loads((project / execute.EXECUTED / "01_one.ipynb").read_text())
+    assert "".join(executed["cells"][0]["outputs"][0]["text"]) == "2\n"
+    assert cell_seconds(executed["cells"][0]) > 0
+
+
+def mark_all_green(root):
+    entries = {name: {"key": key, "seconds": 1.0, "status": "passed"}
+               for name, key in execute.notebook_keys(root).items()}
+    execute.write_json(root / execute.MANIFEST, entries)
+    (root / execute.EXECUTED).mkdir(parents=True)
+    for name in entries:
+        (root / execute.EXECUTED / name).write_text("{}")
+
+
+@pytest.mark.parametrize("changed, stale", [
+    ("mmfuse_utils/words.py", ["01_one.ipynb", "02_two.ipynb"]),
+    ("mmfuse_utils/new.txt", ["01_one.ipynb", "02_two.ipynb"]),
+    ("requirements.txt", ["01_one.ipynb", "02_two.ipynb"]),
+    ("benchmarks/speed.json", ["01_one.ipynb", "02_two.ipynb"]),
+    ("notebooks/02_two.ipynb", ["02_two.ipynb"]),
+    ("mmfuse_utils/__pycache__/words.pyc", []),
+    ("README.md", []),
+])
+def test_what_makes_a_notebook_stale(project, changed, stale):
+    mark_all_green(project)
+    assert execute.find_stale(project) == []
+    path = project / changed
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("changed")
+    assert execute.find_stale(project) == stale
+
+
+def test_a_notebook_without_its_executed_copy_is_stale(project):
+    mark_all_green(project)
+    (project / execute.EXECUTED / "01_one.ipynb").unlink()
+    assert execute.find_stale(project) == ["01_one.ipynb"]
+
+
+def test_notebooks_that_are_gone_are_forgotten(project):
+    mark_all_green(project)
+    (project / "notebooks" / "02_two.ipynb").unlink()
+    execute.forget(project, [])
+    assert list(execute.read_manifest(project)) == ["01_one.ipynb"]
+    assert not (project / execute.EXECUTED / "02_two.ipynb").exists()
+
+
+def cell_with(*outputs, seconds=None):
+    execution = {}
+    if seconds is not None:
+        execution = {"iopub.status.busy": "2026-01-01T00:00:00.000000Z",
+                     "shell.execute_reply": f"2026-01-01T00:00:{seconds:09.6f}Z"}
+    return {"source": "", "cell_type": "code", "metadata": {"execution": execution},
+            "outputs": [{"output_type": "display_data", "data": data} for data in outputs]}
+
+
+def payload(key, value=0.5, interval=None):
+    return {MIME: {"key": key, "value": value, "interval": interval}}
+
+
+def test_collect_joins_the_ledgers_and_adds_the_seconds():
+    notebook = {"cells": [cell_with(payload("a.b", 0.5, [0.4, 0.6]), seconds=1.5),
+                          cell_with({"text/plain": "7"}, seconds=2.0), cell_with()]}
+    assert collect({"01_one": notebook}) == {
+        "a.b": {"value": 0.5, "interval": [0.4, 0.6], "notebook": "01_one"},
+        "time.01_one": {"value": 3.5, "interval": None, "notebook": "01_one"}}
+
+
+def test_collect_refuses_a_key_recorded_twice():
+    notebook = {"cells": [cell_with(payload("a.b"))]}
+    with pytest.raises(ValueError, match="'a.b' is recorded twice: in 01_one and in 02_two"):
+        collect({"01_one": notebook, "02_two": notebook})
+
+
+@pytest.mark.parametrize("remote, url", [
+    ("https://github.com/someone/some-book.git", "https://github.com/someone/some-book"),
+    ("https://github.com/someone/some-book", "https://github.com/someone/some-book"),
+    ("https://user:secret@github.com/someone/some-book.git", None),
+    ("/srv/git/book.git", None), ("https://git.example.org/a/b.git", None)])
+def test_buttons_need_a_known_remote(tmp_path, remote, url):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    assert build.repository_url(tmp_path) is None
+    subprocess.run(["git", "remote", "add", "origin", remote], cwd=tmp_path, check=True)
+    assert build.repository_url(tmp_path) == url
+
+
+def test_staging_moves_links_and_plotly():
+    figure = {"data": [{"y": ["</script>"]}], "layout": {"title": {"text": 'A "title"'}}}
+    notebook = {"cells": [
+        {"cell_type": "markdown", "source": ["See [it](../book/glossary.md)."]},
+        cell_with({build.PLOTLY_MIME: figure, "text/html": "asks another site"})]}
+    staged = json.loads(build.stage_notebook(json.dumps(notebook)))["cells"]
+    assert staged[0]["source"] == "See [it](../glossary.md)."
+    page = staged[1]["outputs"][0]["data"]["text/html"]
+    assert "A &quot;title&quot;" in page and "another site" not in page
+    assert page.count("</script>") == 2
+
+
+def test_a_named_figure_becomes_a_file():
+    picture = {"text/html": '<img alt="x" src="data:image/png;base64,aGVybw==">'}
+    cell = {**cell_with({"text/plain": "1"}, picture), "source": "# figure: hero\nshow(fig)"}
+    assert list(build.named_figures({"cells": [cell, cell_with(picture)]})) == [("hero", b"hero")]
+
+
+def test_pins_decide_whether_the_environment_is_current(tmp_path):
+    for name in environment.PINS:
+        (tmp_path / name).write_text(name)
+    assert not environment.is_current(tmp_path)
+    python = environment.venv_python(tmp_path)
+    python.parent.mkdir(parents=True)
+    if os.name == "nt":
+        pytest.skip("optional: symbolic links need rights on Windows")
+    python.symlink_to(sys.executable)
+    environment.write_stamp(tmp_path)
+    assert environment.is_current(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("changed")
+    assert not environment.is_current(tmp_path)
+
+
+def test_an_unfit_python_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(environment, "python_version", lambda python: (3, 9))
+    with pytest.raises(SystemExit, match="3.11, 3.12 or 3.13"):
+        environment.find_python()
+
+
+def test_a_python_that_does_not_start_has_no_version(tmp_path):
+    assert environment.python_version(tmp_path / "python") is None
+    assert environment.python_version(sys.executable) == sys.version_info[:2]
+
+
+def test_every_make_target_is_one_line_calling_python():
+    text = (ROOT / "Makefile").read_text()
+    recipes = dict(re.findall(r"(?m)^(\w+):\n\t(.+)\n", text + "\n"))
+    assert set(recipes) == {*make.STEPS, "clean"}
+    assert recipes == {name: f"$(PYTHON) tools/make.py {name}" for name in recipes}
+
+
+def test_unknown_command_shows_the_help():
+    result = subprocess.run([sys.executable, str(ROOT / "tools" / "make.py"), "cook"],
+                            stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and "book    set up" in result.stderr
+
+
+def test_tools_run_on_the_pythons_we_say():
+    declared = re.search(r'requires-python = ">=(\d+)\.(\d+),<(\d+)\.(\d+)"',
+                         (ROOT / "pyproject.toml").read_text())
+    oldest, beyond = tuple(map(int, declared.groups()[:2])), tuple(map(int, declared.groups()[2:]))
+    assert environment.OLDEST == oldest
+    assert (environment.NEWEST[0], environment.NEWEST[1] + 1) == beyond
+
+
+def test_scripts_are_where_make_looks_for_them():
+    for steps in make.STEPS.values():
+        for step in steps:
+            assert step[0] == "-m" or Path(ROOT, step[0]).is_file()
