@@ -212,7 +212,7 @@ def test_what_cannot_be_written_is_said_in_one_paragraph(reason, folder, monkeyp
     assert cached_array("sums", "key", lambda: np.arange(5)).sum() == 10
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="optional: this system has no /dev/full")
 def test_a_device_that_is_really_full(folder):
     with pytest.raises(CacheError, match="disk is full"), \
             write_then_rename(folder / "target"), open("/dev/full", "wb", buffering=0) as full:
@@ -227,7 +227,7 @@ def test_a_cache_that_is_a_file_is_said(folder, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
-                    reason="the administrator may write anywhere")
+                    reason="optional: the administrator may write anywhere")
 def test_a_closed_folder(folder):
     closed = folder / "closed"
     closed.mkdir(mode=0o500)

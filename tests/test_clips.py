@@ -103,8 +103,8 @@ def test_clips_of_a_concept_do_not_depend_on_the_other_concepts(clips, emoji):
 
 def test_the_first_frame_is_the_same_whatever_the_motion(clips):
     for row in (0, 700, 2000):
-        firsts = [dataclasses.replace(clips, motion=(motion,) * len(clips)).load_frames([row])[0, 0]
-                  for motion in MOTIONS]
+        tables = [dataclasses.replace(clips, motion=(motion,) * len(clips)) for motion in MOTIONS]
+        firsts = [table.load_frames([row])[0, 0] for table in tables]
         assert all((frame == firsts[0]).all() for frame in firsts)
 
 

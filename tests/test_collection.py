@@ -114,6 +114,20 @@ def test_plain_and_strict_share_the_test_concepts(emoji, salt):
     assert len(strict.train) > 300 and len(strict.validation) > 50
 
 
+@pytest.mark.parametrize("salt", range(5))
+def test_the_strict_split_under_any_nearness(salt):
+    ids = [f"id{i}" for i in range(400)]
+    near = np.random.default_rng(salt).random((400, 400)) < 0.003
+    near |= near.T
+    plain, strict = (split_concepts(ids, near, salt, strict) for strict in (False, True))
+    held_out = [*plain.test, *plain.validation]
+    assert strict.test.tolist() == plain.test.tolist()
+    assert strict.validation.tolist() == [a for a in plain.validation
+                                          if not any(near[a, b] for b in plain.test)]
+    assert strict.train.tolist() == [a for a in plain.train
+                                     if not any(near[a, b] for b in held_out)]
+
+
 def test_another_salt_is_another_split(emoji):
     overlap = len(set(emoji.split(0).test) & set(emoji.split(1).test))
     assert 10 < overlap < 100  # 42 are expected by chance
@@ -171,6 +185,13 @@ def test_a_gallery_does_not_depend_on_the_other_concepts(emoji):
         tuple(pictures.path[i] for i in order)))
     assert ([shuffled.pictures.path[row] for row in shuffled.gallery(concepts)]
             == [pictures.path[row] for row in rows])
+    keep = np.isin(pictures.concept_row, concepts)
+    fewer = dataclasses.replace(
+        emoji, ids=tuple(emoji.ids[c] for c in sorted(concepts)), pictures=PictureTable(
+            np.searchsorted(np.sort(concepts), pictures.concept_row[keep]), pictures.style[keep],
+            tuple(path for path, k in zip(pictures.path, keep, strict=True) if k)))
+    found = fewer.gallery(np.searchsorted(np.sort(concepts), concepts))
+    assert [fewer.pictures.path[row] for row in found] == [pictures.path[row] for row in rows]
 
 
 def test_pictures_are_laid_on_white(tmp_path):

@@ -48,7 +48,8 @@ def test_ridge_agrees_with_scikit_learn(alpha, direction):
 def test_the_penalty_does_not_depend_on_the_scale(direction):
     text, image = planted()
     expected = RidgeMap(2.0, direction).fit(text, image).similarity(text, image)
-    scaled = RidgeMap(2.0, direction).fit(1000 * text, image / 7).similarity(1000 * text, image / 7)
+    text, image = 1000 * text, image / 7
+    scaled = RidgeMap(2.0, direction).fit(text, image).similarity(text, image)
     np.testing.assert_allclose(scaled, expected, atol=1e-9)
 
 
@@ -75,7 +76,8 @@ def test_cca_directions_agree_with_scikit_learn():
         for i in range(3):
             assert abs(np.corrcoef(a[:, i], b[:, i])[0, 1]) == pytest.approx(1, abs=1e-4)
     for i in range(3):  # each direction's variance is its correlation squared
-        assert ours[0][:, i].std() == pytest.approx(model.correlations_[i], rel=1e-4)
+        assert [side[:, i].std() for side in ours] == pytest.approx(
+            [model.correlations_[i]] * 2, rel=1e-4)
         assert np.corrcoef(ours[0][:, i], ours[1][:, i])[0, 1] == pytest.approx(
             model.correlations_[i], rel=1e-4)
 

@@ -117,9 +117,10 @@ def _fetch(source: Source) -> None:
 
 
 def _download(source: Source, folder: Path) -> Path:
-    result = npm(["pack", source.spec, "--json", "--ignore-scripts", "--fetch-retries=1",
-                  "--fetch-timeout=30000"], return_completed_process=True, cwd=folder,
-                 capture_output=True, text=True, encoding="utf8")
+    command = ["pack", source.spec, "--json", "--ignore-scripts", "--fetch-retries=1",
+               "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000"]
+    result = npm(command, return_completed_process=True, cwd=folder, capture_output=True,
+                 text=True, encoding="utf8")
     tarballs = list(folder.glob("*.tgz"))
     if result.returncode != 0 or len(tarballs) != 1:
         raise FetchError(_explain(source, result.stdout + result.stderr))
