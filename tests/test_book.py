@@ -38,8 +38,8 @@ def tables(table):
 
 def names_defined(code):
     """Names that a cell leaves behind in the notebook."""
-    symbols = symtable.symtable(code, "cell", "exec").get_symbols()
-    return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+    return {symbol.get_name() for symbol in symtable.symtable(code, "cell", "exec").get_symbols()
+            if symbol.is_assigned() or symbol.is_imported()}
 
 
 def names_needed(code):
@@ -78,7 +78,8 @@ def test_notebook_has_verdict_exercises_and_sources(path):
 @every_notebook
 def test_each_exercise_is_an_empty_cell_and_a_hidden_solution(path):
     cells = read_cells(path)
-    starts = [i for i, cell in enumerate(cells) if cell["source"].strip().startswith("# Your turn")]
+    starts = [i for i, cell in enumerate(cells)
+              if cell["source"].strip().startswith("# Your turn")]
     solutions = [i for i, cell in enumerate(cells) if is_solution(cell)]
     assert len(starts) >= 2
     assert [start + 1 for start in starts] == solutions

@@ -159,12 +159,6 @@ def test_staging_moves_links_and_plotly():
     assert page.count("</script>") == 2
 
 
-def test_a_named_figure_becomes_a_file():
-    picture = {"text/html": '<img alt="x" src="data:image/png;base64,aGVybw==">'}
-    cell = {**cell_with({"text/plain": "1"}, picture), "source": "# figure: hero\nshow(fig)"}
-    assert list(build.named_figures({"cells": [cell, cell_with(picture)]})) == [("hero", b"hero")]
-
-
 def test_pins_decide_whether_the_environment_is_current(tmp_path):
     for name in environment.PINS:
         (tmp_path / name).write_text(name)

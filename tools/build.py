@@ -3,12 +3,10 @@
 The sources are staged in `_build/source/`: `book/` at its top, the executed notebooks below
 `notebooks/`, and the scripts that a page needs to work without a network. Links between the two
 are written as they are in the repository (`../notebooks/…`, `../book/…`) and follow the move. The
-picture that a cell with the comment `# figure: NAME` displays is staged as `_static/NAME.png`, for
-pages that are not notebooks.
+picture on the first page is drawn anew by `tools/hero.py`.
 """
 
 import argparse
-import base64
 import hashlib
 import html
 import json
@@ -27,6 +25,7 @@ from mmfuse_utils.data.sources import SOURCES, package_path
 
 SOURCE, SITE, STAMP = (Path("_build", name) for name in ("source", "html", "site-key"))
 MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions", "a11y", "sre")
+HERO = Path(__file__).resolve().parent / "hero.py"
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 
 
@@ -35,7 +34,7 @@ def site_key(root):
     inputs = [path for path in (root / "book").rglob("*")
               if path.is_file() and "__pycache__" not in path.parts]
     inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
-    inputs += [root / RESULTS, root / "requirements-dev.txt", Path(__file__).resolve(),
+    inputs += [root / RESULTS, root / "requirements-dev.txt", Path(__file__).resolve(), HERO,
                root / "mmfuse_utils" / "data" / "sources.py"]
     digest = hashlib.sha256(str(repository_url(root)).encode())
     for path in sorted(inputs):
@@ -47,7 +46,8 @@ def repository_url(root):
     """Address for the repository buttons: a GitHub remote's https address, else None."""
     result = subprocess.run(["git", "remote", "get-url", "origin"], cwd=root, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    found = re.fullmatch(r"(https://github\.com/[\w.-]+/[\w.-]+?)(\.git)?/?", result.stdout.strip())
+    remote = result.stdout.strip()
+    found = re.fullmatch(r"(https://github\.com/[\w.-]+/[\w.-]+?)(\.git)?/?", remote)
     return found[1] if found else None
 
 
@@ -70,7 +70,7 @@ def plotly_html(figure):
     return (f'<div id="plotly-{digest}" class="mmfuse-plotly" role="img" '
             f'aria-label="{html.escape(label, quote=True)}"></div>'
             '<script src="../_static/plotly/plotly.min.js"></script>'
-            f'<script>Plotly.newPlot("plotly-{digest}", ...{data}, {{responsive: true}});</script>')
+            f'<script>Plotly.newPlot("plotly-{digest}", ...{data}, {{responsive: true}})</script>')
 
 
 def stage_notebook(text):
@@ -85,17 +85,6 @@ def stage_notebook(text):
     return json.dumps(notebook, indent=1)
 
 
-def named_figures(notebook):
-    """Pairs (name, PNG bytes) of the figures that cells marked `# figure: NAME` displayed."""
-    for cell in notebook["cells"]:
-        name = re.search(r"(?m)^# figure: (\w+)$", "".join(cell["source"]))
-        for output in cell.get("outputs", []) if name else []:
-            page = "".join(output.get("data", {}).get("text/html", []))
-            picture = re.search(r'src="data:image/png;base64,([^"]+)"', page)
-            if picture:
-                yield name[1], base64.b64decode(picture[1])
-
-
 def stage(root):
     """Lay out the tree that Sphinx reads, from nothing."""
     source = root / SOURCE
@@ -108,9 +97,8 @@ def stage(root):
     for path in list_notebooks(root):
         text = (root / EXECUTED / path.name).read_text(encoding="utf8")
         (source / "notebooks" / path.name).write_text(stage_notebook(text), encoding="utf8")
-        for name, picture in named_figures(json.loads(text)):
-            (source / "_static" / f"{name}.png").write_bytes(picture)
     shutil.copyfile(root / RESULTS, source / "results.json")
+    subprocess.run([sys.executable, str(HERO), str(source / "_static" / "hero.png")], check=True)
     stage_config(root, source)
     stage_scripts(source / "_vendor")
 

@@ -89,7 +89,8 @@ class SourcesTable(MarkdownDirective):
 
     def make_lines(self):
         self.env.note_dependency(sources.__file__)
-        lines = ["| What | Package | Version | By | License | Size |", "|---|---|---|---|---|---:|"]
+        lines = ["| What | Package | Version | By | License | Size |",
+                 "|---|---|---|---|---|---:|"]
         lines += [f"| {source.what} | `{source.name}` | {source.version} | {source.attribution} "
                   f"| {source.licence} | {source.size / 1e6:.1f} MB |"
                   for source in sources.SOURCES.values()]
