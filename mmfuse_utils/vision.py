@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data import Collection
 
-BATCH_SIZE = 64
+BATCH_SIZE = 8  # small: larger ones spill out of the processor caches and take twice as long
 DEFAULT = "efficientnet-lite0"
 
 
