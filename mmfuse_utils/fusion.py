@@ -99,12 +99,15 @@ class RegularizedCCA(_JointSpace):
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the directions from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair or there are fewer directions than `dim`.
+        Raises ValueError when the rows do not pair, there are fewer directions than `dim`, or
+        reg is not positive.
         """
         _check_pairs(text, image)
         if not 1 <= self.dim <= min(text.shape[1], image.shape[1]):
             raise ValueError(f"dim must be between 1 and {min(text.shape[1], image.shape[1])}, "
                              f"the smaller number of features; got {self.dim}.")
+        if not self.reg > 0:
+            raise ValueError(f"reg must be positive; got {self.reg}.")
         self.text_mean_, self.image_mean_ = text.mean(axis=0), image.mean(axis=0)
         text, image = text - self.text_mean_, image - self.image_mean_
         whiten_text, whiten_image = self._whitener(text), self._whitener(image)

@@ -12,6 +12,8 @@ from collect import RESULTS
 from conftest import ROOT, SITE, site_pages
 from execute import find_stale
 
+pytestmark = pytest.mark.book
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 every_page = pytest.mark.parametrize("page", site_pages())

@@ -9,6 +9,8 @@ import pytest
 from conftest import SITE, site_pages
 from playwright.sync_api import sync_playwright
 
+pytestmark = pytest.mark.book
+
 # Chromium's own background traffic off; no sandbox, since tests may run as root.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update"]

@@ -232,3 +232,10 @@ def test_standardize_agrees_with_scipy(scores):
 def test_a_constant_row_becomes_zero(value, n):
     """Whatever rounding leaves of the differences, it must not be blown up to 1."""
     np.testing.assert_array_equal(standardize(np.full((2, n), value)), np.zeros((2, n)))
+
+
+@pytest.mark.parametrize("reg", [0, -1, np.nan])
+def test_cca_needs_a_positive_penalty(reg):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="reg must be positive"):
+        RegularizedCCA(2, reg).fit(rng.normal(size=(9, 3)), rng.normal(size=(9, 4)))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.book
+
 RESULTS = Path(__file__).resolve().parent.parent / "_build" / "results.json"
 
 BOUNDS = {
