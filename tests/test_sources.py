@@ -182,9 +182,7 @@ def test_without_a_network(tmp_path):
             "try:\n    sources.package_path('emojione')\n"
             "except sources.FetchError as error:\n    print(error)")
     environment = {**os.environ, "MMFUSE_CACHE": str(tmp_path / "cache"), "PYTHONUTF8": "1",
-                   "npm_config_registry": "http://127.0.0.1:9",
-                   "npm_config_fetch_retry_mintimeout": "1",
-                   "npm_config_fetch_retry_maxtimeout": "1"}
+                   "npm_config_registry": "http://127.0.0.1:9"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, text=True,
                             capture_output=True, check=True, encoding="utf8")
     first, *rest = result.stdout.splitlines()
