@@ -32,7 +32,7 @@ def block_gradients(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.nd
     0; weight : (n_tokens,) how much each noise word of the token's group counts for it.
     """
     n_chunks, chunk, width = used.shape
-    window, dim = (width - chunk) // 2, v.shape[1]
+    dim = v.shape[1]
     near = sliding_window_view(u, width, axis=0)[::chunk].transpose(0, 2, 1)
     centers, groups = v.reshape(n_chunks, chunk, dim), v.reshape(len(noise), -1, dim)
     error = used * sigmoid(-(centers @ near.transpose(0, 2, 1)))
@@ -47,29 +47,39 @@ def block_gradients(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.nd
     return of_v, of_u[:len(u)], noise_error.transpose(0, 2, 1) @ groups
 
 
-def curvature(v, u, noise, used, weight):
-    """Bounds on the curvature of the loss by each row of v, u and noise: sum of |other|^2 / 4."""
+def curvature(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.ndarray,
+              weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds on the curvature of the loss by each row of v, u and noise: sum of |other|^2 / 4.
+
+    Arguments as for `block_gradients`; one number a row, the noise groups end to end.
+    """
     n_chunks, chunk, width = used.shape
     square_v, square_u, square_noise = (np.vecdot(x, x) / 4 for x in (v, u, noise))
     near = sliding_window_view(square_u, width)[::chunk]
     by_group = weight.reshape(len(noise), -1)
-    of_v = np.matvec(used, near).ravel() + (by_group * square_noise.sum(1)[:, None]).ravel()
-    met = np.vecmat(square_v.reshape(n_chunks, chunk), used)
+    of_v = (used @ near[..., None]).ravel() + (by_group * square_noise.sum(1)[:, None]).ravel()
+    met = square_v.reshape(n_chunks, 1, chunk) @ used
     rows = np.arange(n_chunks)[:, None] * chunk + np.arange(width)
     of_u = np.bincount(rows.ravel(), met.ravel(), len(u))
     of_noise = (by_group * square_v.reshape(by_group.shape)).sum(1)
     return of_v, of_u, np.repeat(of_noise, noise.shape[1])
 
 
-def move(vectors, rows, place, directions, bound, rate):
-    """Add the directions of equal words and take a step of min(rate, 1 / bound), in place."""
+def move(vectors: np.ndarray, rows: np.ndarray, place: np.ndarray, directions: np.ndarray,
+         bound: np.ndarray, rate: float) -> None:
+    """Add the directions of equal words and take a step of min(rate, 1 / bound), in place.
+
+    rows : distinct words; place : (n_tokens,) where each token's word stands in `rows`;
+    directions : (n_tokens, dim); bound : (n_tokens,) from `curvature`, added word by word.
+    """
     n = len(place)
     together = csc_array((np.ones(n, directions.dtype), place, np.arange(n + 1)), (len(rows), n))
     brake = np.maximum(1 / rate, np.bincount(place, bound, len(rows)))
     vectors[rows] += (together @ directions) / brake.astype(vectors.dtype)[:, None]
 
 
-def first_loss(v, u, noise, used, weight):
+def first_loss(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.ndarray,
+               weight: np.ndarray) -> float:
     """Mean loss of a pair with its share of the noise, over the first chunk that has pairs."""
     chunk = int(used.any((1, 2)).argmax())
     size, width = used.shape[1:]
