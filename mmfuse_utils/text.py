@@ -1,7 +1,7 @@
 """From words to vectors: tokens, the prepared word vectors, and one vector a text."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import gensim
@@ -15,12 +15,38 @@ from mmfuse_utils.data import Collection, load_sentences
 from mmfuse_utils.data.sources import SOURCES
 from mmfuse_utils.data.wordnet import tokens as tokenize
 
-__all__ = ["SETTINGS", "concept_tokens", "idf_weights", "load_word_vectors", "random_vectors",
+__all__ = ["SETTINGS", "concept_tokens", "idf_weights", "index_corpus", "load_word_vectors", "random_vectors",
            "sentence_vectors", "tokenize", "train_word_vectors"]
 
 # Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
 SETTINGS = {"vector_size": 100, "window": 10, "min_count": 2, "sample": 1e-4, "alpha": 0.05,
             "epochs": 10, "sg": 1, "negative": 5, "seed": 1, "workers": 1}
+
+
+def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
+                 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Count the words of token lists and turn the lists into word rows.
+
+    Returns the words that occur min_count times, most frequent first; their counts (n_words,);
+    for each of their tokens, in order, the word's row and the sentence's number (n_tokens,).
+    Raises TypeError for plain text, ValueError where no two such words share a sentence.
+
+    >>> vocabulary, counts, words, sentence = index_corpus([["a", "b"], ["b", "a", "b"]], 1)
+    >>> vocabulary, counts.tolist(), words.tolist(), sentence.tolist()
+    (('b', 'a'), [3, 2], [1, 0, 0, 1, 0], [0, 0, 1, 1, 1])
+    """
+    sentences = list(sentences)
+    if any(isinstance(tokens, str) for tokens in sentences):
+        raise TypeError("expected lists of tokens such as [['a', 'cat'], ...], got plain text")
+    counts = Counter(word for tokens in sentences for word in tokens)
+    row = {word: i for i, (word, n) in enumerate(counts.most_common()) if n >= min_count}
+    rows = [[row[w] for w in tokens if w in row] for tokens in sentences]
+    if max(map(len, rows), default=0) < 2 or len(row) < 2:
+        raise ValueError(f"no two words that occur min_count={min_count} times share a "
+                         f"sentence, in {len(sentences)} of them: give more text, or lower it")
+    sentence = np.repeat(np.arange(len(rows)), [len(tokens) for tokens in rows])
+    return tuple(row), np.array([counts[w] for w in row]), np.concatenate(rows).astype(np.intp), \
+        sentence
 
 
 class _Progress(CallbackAny2Vec):

@@ -1,128 +1,55 @@
 """Skip-gram with negative sampling (Mikolov et al., 2013) in NumPy, as built in chapter 2."""
 
 import difflib
-from collections import Counter
+import threading
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral, Real
 
 import numpy as np
 from gensim.models import KeyedVectors
-from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-TOKENS_PER_BLOCK = 8192  # pairs are made, shuffled and dropped block by block
-WHOLE = ("dim", "window", "negatives", "epochs", "min_count", "batch_size")
-LIMITS = {**dict.fromkeys(WHOLE, (1, 10**6)), "learning_rate": (1e-8, 1.0),
-          "subsample": (0.0, 1.0), "noise_power": (-2.0, 2.0)}
+from mmfuse_utils.text import index_corpus
+from mmfuse_utils.word2vec_blocks import Compact, contexts, slack, step, window_mask
 
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), by way of tanh, which cannot overflow.
-
-    >>> sigmoid(np.array([-1e4, 0.0, 1e4])).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
-def log_sigmoid(x: np.ndarray) -> np.ndarray:
-    """Logarithm of `sigmoid`, right even where the sigmoid itself rounds to zero.
-
-    >>> log_sigmoid(np.array([-1e4, 0.0])).round(3).tolist()
-    [-10000.0, -0.693]
-    """
-    return -np.logaddexp(0, -x)
-
-
-def window_pairs(words: np.ndarray, sentences: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """All (center, context) pairs: places j != i of one sentence with |i - j| <= reach[i].
-
-    words, sentences, reach : (n_tokens,) word row, sentence number, half-width of the window.
-    Returns (n_pairs, 2) word rows.
-
-    >>> window_pairs(np.array([7, 8, 9]), np.zeros(3), np.array([1, 2, 0])).tolist()
-    [[7, 8], [8, 9], [8, 7]]
-    """
-    pairs = [np.empty((0, 2), words.dtype)]
-    for d in range(1, int(reach.max(initial=0)) + 1):
-        left, right, together = words[:-d], words[d:], sentences[:-d] == sentences[d:]
-        pairs.append(np.column_stack([left, right])[together & (reach[:-d] >= d)])
-        pairs.append(np.column_stack([right, left])[together & (reach[d:] >= d)])
-    return np.concatenate(pairs)
-
-
-def sgd_step(vectors: np.ndarray, context_vectors: np.ndarray, centers: np.ndarray,
-             contexts: np.ndarray, negatives: np.ndarray, learning_rate: float) -> float:
-    """One minibatch of stochastic gradient descent, in place; the mean loss of a pair before it.
-
-    vectors, context_vectors : (n_words, dim) float; centers, contexts : (n_pairs,) word rows;
-    negatives : (n_pairs, k) word rows; one that equals the pair's context is not counted.
-
-    The gradients of a word that occurs several times in the batch are summed. Its step is
-    `learning_rate` while that is below 1 / L, else 1 / L: L = (sum of |other|^2) / 4, over the
-    n vectors that the word meets in the batch, bounds the curvature of its loss, and a longer
-    step could overshoot. As |gradient| <= sqrt(4 n L), no step moves a vector by more than
-    sqrt(4 n learning_rate), so nothing here can overflow or become NaN.
-
-    >>> v, u = np.array([[1.0, 0.0], [0.0, 1.0]]), np.zeros((2, 2))
-    >>> round(sgd_step(v, u, np.array([0]), np.array([1]), np.array([[0]]), 0.1), 3)
-    1.386
-    >>> u.tolist()                                  # the context comes closer, the noise goes
-    [[-0.05, 0.0], [0.05, 0.0]]
-    """
-    order = np.argsort(centers, kind="stable")
-    targets = np.column_stack([contexts, negatives])[order]     # (n_pairs, 1 + k)
-    center_rows, pair_center, meetings = _compact(centers[order], len(vectors))
-    rows, place, _ = _compact(targets, len(context_vectors))
-    v, u = vectors.take(center_rows, axis=0), context_vectors.take(rows, axis=0)
-    label = (np.arange(targets.shape[1]) == 0).astype(v.dtype)  # one context, then k noise words
-    counted = label + (targets != targets[:, :1])
-    scores = np.vecdot(u.take(place, axis=0), v.take(pair_center, axis=0)[:, None])
-    errors = (sigmoid(scores) - label) * counted                # d loss / d score
-    ends = np.cumsum(meetings) * targets.shape[1]               # where each center's targets end
-    errors = csr_matrix((errors.ravel(), place.ravel(), np.append(0, ends)), (len(v), len(u)))
-    met_v = np.bincount(pair_center, (np.vecdot(u, u)[place] * counted).sum(1))
-    met_u = np.bincount(place.ravel(), (np.vecdot(v, v)[pair_center, None] * counted).ravel())
-    brake_v = np.maximum(1 / learning_rate, met_v / 4).astype(v.dtype)      # 1 / step size
-    brake_u = np.maximum(1 / learning_rate, met_u / 4).astype(v.dtype)
-    vectors[center_rows] = v - (errors @ u) / brake_v[:, None]
-    context_vectors[rows] = u - (errors.T @ v) / brake_u[:, None]
-    return -float((log_sigmoid((2 * label - 1) * scores) * counted).sum(1).mean())
-
-
-def _compact(words, n_words):
-    """Distinct words, the place of each entry among them, how often each occurs."""
-    counts = np.bincount(words.ravel(), minlength=n_words)
-    place = np.cumsum(counts > 0) - 1
-    return np.flatnonzero(counts), place[words], counts[counts > 0]
+STRETCH, BLOCK = 65_536, 1024       # tokens a thread takes at a time; tokens that move together
+GROUP, SHARED, CHUNK = 128, 32, 16  # tokens that share noise words; how many; that share a window
+WHOLE = {**dict.fromkeys(("negatives", "epochs", "min_count", "threads"), (1, 10**6)),
+         "dim": (2, 10**4), "window": (1, 1000), "seed": (0, 2**63)}
+LIMITS = {**WHOLE, "learning_rate": (1e-8, 1.0), "subsample": (0.0, 1.0),
+          "noise_power": (-2.0, 2.0)}
 
 
 class SkipGram(BaseEstimator):
-    """Word vectors by skip-gram with negative sampling.
+    """Word vectors by skip-gram with negative sampling, in blocks of matrix products.
 
     dim, window : length of a vector; widest reach of the window, in tokens (each token draws
-        its own, from 1 to window). negatives, noise_power : noise words a pair, drawn with
-        chances count ** noise_power. epochs, learning_rate, batch_size : passes over the
-        corpus, first step size (falls linearly to nothing), pairs a minibatch. min_count,
-        subsample : rarer words are dropped; a token of a word with share f of the corpus stays
-        with chance sqrt(subsample / f) + subsample / f, as in the original program (the paper
-        has the first term alone); 0 keeps all. seed, progress : the only source of chance; a bar.
+        its own, from 1 to window). negatives, noise_power : noise words a pair, with chances
+        count ** noise_power; 32 are drawn for 128 tokens, and each counts pairs * negatives / 32
+        times for a token, also where it equals a context. epochs, learning_rate : passes over
+        the corpus; first step size (falls linearly to nothing). min_count, subsample : rarer
+        words are dropped; a token of a word with share f of the corpus stays with chance
+        sqrt(subsample / f) + subsample / f, as in the original program (the paper has the first
+        term alone); 0 keeps all. seed, progress : the only source of chance with one thread; a
+        bar. threads : more than one share the vectors without locks, and results vary a little.
 
     Learned: vocabulary_ (words, most frequent first), counts_ (n_words,), vectors_ and
-    context_vectors_ (n_words, dim) float32, losses_ (n_batches,) mean loss of a pair.
+    context_vectors_ (n_words, dim) float32, losses_ (n_blocks,) mean loss of a pair in one chunk.
 
     >>> model = SkipGram(dim=8, min_count=1, subsample=0, epochs=2, progress=False)
     >>> model.fit([["red", "apple"], ["green", "apple"]] * 5).vectors_.shape
     (3, 8)
     """
 
-    def __init__(self, dim=100, window=5, negatives=5, epochs=5, learning_rate=0.025, min_count=5,
-                 subsample=1e-3, noise_power=0.75, batch_size=1024, seed=0, progress=True):
+    def __init__(self, dim=100, window=5, negatives=5, epochs=5, learning_rate=0.05, min_count=5,
+                 subsample=1e-3, noise_power=0.75, seed=0, threads=1, progress=True):
         self.dim, self.window, self.negatives, self.epochs = dim, window, negatives, epochs
         self.learning_rate, self.min_count, self.subsample = learning_rate, min_count, subsample
-        self.noise_power, self.batch_size, self.seed = noise_power, batch_size, seed
+        self.noise_power, self.seed, self.threads = noise_power, seed, threads
         self.progress = progress
 
     def fit(self, sentences: Iterable[Sequence[str]], y=None) -> "SkipGram":
@@ -132,21 +59,14 @@ class SkipGram(BaseEstimator):
             if not isinstance(value, kind) or not low <= value <= high:
                 raise ValueError(f"{name} must be {'a whole' if name in WHOLE else 'a'} number "
                                  f"from {low} to {high}, got {value!r}")
-        words, sentence = self._read(sentences)
-        rng = np.random.default_rng(self.seed)
-        shape, share = (len(self.vocabulary_), self.dim), self.counts_ / self.counts_.sum()
-        self.vectors_ = ((rng.random(shape) - 0.5) / self.dim).astype(np.float32)
-        self.context_vectors_, self.losses_ = np.zeros(shape, np.float32), []
-        ratio = self.subsample / share if self.subsample else np.ones(len(share))
-        keep, noise = np.sqrt(ratio) + ratio, share**self.noise_power
-        cuts = range(TOKENS_PER_BLOCK, len(words), TOKENS_PER_BLOCK)
-        blocks = np.split(np.arange(len(words)), cuts) * self.epochs
-        for step, block in enumerate(tqdm(blocks, "skip-gram", disable=not self.progress)):
-            block = block[rng.random(len(block)) < keep[words[block]]]
-            rate = self.learning_rate * (1 - step / len(blocks))
-            self._learn(words[block], sentence[block], noise / noise.sum(), rate, rng)
+        self.vocabulary_, self.counts_, words, sentence = index_corpus(sentences, self.min_count)
+        start = np.random.default_rng(self.seed).random((len(self.counts_), self.dim)) - 0.5
+        table = np.stack([start / self.dim, np.zeros_like(start)], axis=1).astype(np.float32)
+        self.losses_ = []
+        self._share_out(table, words, sentence)
         if not self.losses_:
             raise ValueError(f"subsample={self.subsample} left no pair; raise it (0 keeps all)")
+        self.vectors_, self.context_vectors_ = (x.copy() for x in table.swapaxes(0, 1))
         self.losses_ = np.array(self.losses_)
         return self
 
@@ -170,30 +90,53 @@ class SkipGram(BaseEstimator):
         keyed.expandos["count"] = self.counts_.copy()       # what keyed.get_vecattr reads
         return keyed
 
-    def _learn(self, words, sentence, noise, rate, rng):
-        """One block of tokens: make the pairs, shuffle them, step through them in minibatches."""
-        reach = rng.integers(1, self.window + 1, len(words))
-        pairs = rng.permutation(window_pairs(words, sentence, reach))
-        drawn = rng.multinomial(len(pairs) * self.negatives, noise)     # how often each word,
-        negatives = rng.permutation(np.repeat(np.arange(len(noise)), drawn))    # then the order
-        negatives = negatives.reshape(-1, self.negatives)
-        for start in range(0, len(pairs), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            self.losses_.append(sgd_step(self.vectors_, self.context_vectors_, *pairs[batch].T,
-                                         negatives[batch], rate))
+    def _share_out(self, table, words, sentence):
+        """Cut the corpus into stretches; the threads take them by turns."""
+        cuts = range(STRETCH, len(words), STRETCH)
+        stretches = list(zip(np.split(words, cuts), np.split(sentence, cuts), strict=True))
+        stretches *= self.epochs
+        bar = tqdm(total=len(stretches), desc="skip-gram", disable=not self.progress)
+        stop = threading.Event()
 
-    def _read(self, sentences) -> tuple[np.ndarray, np.ndarray]:
-        """Count the words; turn the corpus into word rows and sentence numbers."""
-        sentences = list(sentences)
-        if any(isinstance(tokens, str) for tokens in sentences):
-            raise TypeError("expected lists of tokens such as [['a', 'cat'], ...], got plain text")
-        counts = Counter(word for tokens in sentences for word in tokens)
-        common = [word for word, n in counts.most_common() if n >= self.min_count]
-        row = {word: i for i, word in enumerate(common)}
-        rows = [[row[w] for w in tokens if w in row] for tokens in sentences]
-        if max(map(len, rows), default=0) < 2 or len(row) < 2:
-            raise ValueError(f"no two words that occur min_count={self.min_count} times share a "
-                             f"sentence, in {len(sentences)} of them: give more text, or lower it")
-        self.vocabulary_, self.counts_ = tuple(row), np.array([counts[word] for word in row])
-        sentence = np.repeat(np.arange(len(rows)), [len(tokens) for tokens in rows])
-        return np.concatenate(rows).astype(np.intp), sentence
+        def work(thread):
+            size = BLOCK + 2 * self.window + BLOCK // GROUP * SHARED
+            compact = Compact(len(table), size)
+            for i in range(thread, len(stretches), self.threads):
+                if stop.is_set():
+                    return
+                rate = float(self.learning_rate) * (1 - i / len(stretches))
+                rng = np.random.default_rng((self.seed, i))
+                self._learn(table, compact, *stretches[i], rate, rng)
+                bar.update()
+
+        with bar, threadpool_limits(1, "blas"), ThreadPoolExecutor(self.threads) as pool:
+            try:
+                for job in [pool.submit(work, thread) for thread in range(self.threads)]:
+                    job.result()
+            finally:
+                stop.set()              # an interrupt or an error ends the other threads, too
+
+    def _learn(self, table, compact, words, sentence, rate, rng):
+        """One stretch: drop frequent words, draw windows and noise, move block by block."""
+        share = self.counts_ / self.counts_.sum()
+        ratio = self.subsample / share if self.subsample else np.ones(len(share))
+        kept = rng.random(len(words)) < (np.sqrt(ratio) + ratio)[words]
+        words, sentence = words[kept], sentence[kept]
+        first, last = contexts(sentence, rng.integers(1, self.window + 1, len(words)))
+        if not (last > first).any():
+            return
+        common = slack(table[words[:2 * BLOCK]])
+        place = np.arange(len(words) + -len(words) % BLOCK)
+        first, last = (np.append(x, place[len(words):]) for x in (first, last))     # no contexts
+        words = np.pad(words, (self.window, self.window + len(place) - len(words)))
+        noise = share**self.noise_power
+        noise = rng.choice(len(noise), (len(place) // GROUP, SHARED), p=noise / noise.sum())
+        weight = ((last - first) * (self.negatives / SHARED)).astype(np.float32)
+        for start in range(0, len(place), BLOCK):
+            block = slice(start, start + BLOCK)
+            near = words[start:start + BLOCK + 2 * self.window]
+            near = np.append(near, noise[start // GROUP:(start + BLOCK) // GROUP])
+            used = window_mask(first[block] - start, last[block] - start, CHUNK, self.window)
+            if used.any():
+                self.losses_.append(step(table, compact, near, used,
+                                         weight[block].reshape(-1, GROUP), rate, *common))

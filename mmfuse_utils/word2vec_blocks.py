@@ -1,139 +1,180 @@
-"""Skip-gram with shared negatives: windows and noise as matrix products, a block at a time."""
+"""The arithmetic of skip-gram, a block of tokens at a time: what `SkipGram` is made of.
+
+Windows and noise are matrix products, after Ji et al. (2016); chapter 2 derives each function.
+"""
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from scipy.sparse import csc_array
-
-from mmfuse_utils.word2vec import SkipGram, sigmoid
-
-BLOCK, GROUP, CHUNK = 2048, 128, 16     # tokens that move together, share noise, share a window
-SHARED = 32                             # noise words a group
 
 
 def contexts(sentence: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last place of each token's window, both (n_tokens,), cut at its sentence's ends.
 
+    sentence : (n_tokens,) sentence numbers, rising; reach : (n_tokens,) half-widths.
+
     >>> contexts(np.array([0, 0, 0, 1]), np.array([1, 1, 2, 5]))
     (array([0, 0, 0, 3]), array([1, 2, 2, 3]))
     """
-    place = np.arange(len(sentence))
-    first = np.searchsorted(sentence, sentence)
-    last = np.searchsorted(sentence, sentence, side="right") - 1
+    edges = np.flatnonzero(np.diff(sentence, prepend=-1, append=-1))
+    lengths, place = np.diff(edges), np.arange(len(sentence))
+    first, last = (np.repeat(end, lengths) for end in (edges[:-1], edges[1:] - 1))
     return np.maximum(place - reach, first), np.minimum(place + reach, last)
 
 
-def block_gradients(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.ndarray,
-                    weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descent directions of the summed loss by v, u and noise, with their shapes.
+def window_mask(first: np.ndarray, last: np.ndarray, chunk: int, window: int) -> np.ndarray:
+    """Which places of its chunk's window are contexts: (n_chunks, chunk, chunk + 2 window) bool.
 
-    v : (n_tokens, dim) center vectors; u : (n_tokens + 2 window, dim) context vectors, the
-    block's own and `window` more on either side; noise : (n_groups, n_shared, dim); used :
-    (n_chunks, chunk, chunk + 2 window) 1 where a place of the chunk's window is a context, else
-    0; weight : (n_tokens,) how much each noise word of the token's group counts for it.
+    first, last : (n_tokens,) from `contexts`, counted from the block's first token. A chunk's
+    window begins `window` places before the chunk.
+
+    >>> window_mask(np.array([0, 0]), np.array([1, 1]), 2, 1).astype(int).tolist()
+    [[[0, 0, 1, 0], [0, 1, 0, 0]]]
+    """
+    own = np.arange(chunk)
+    offset = window - np.arange(len(first)) // chunk * chunk
+    low, high = ((x + offset).astype(np.int16)[:, None] for x in (first, last))
+    at = np.arange(chunk + 2 * window, dtype=np.int16)
+    used = ((at >= low) & (at <= high)).reshape(-1, chunk, len(at))
+    used[:, own, own + window] = False
+    return used
+
+
+def windows(x: np.ndarray, n_chunks: int, chunk: int, width: int) -> np.ndarray:
+    """Overlapping views of `width` rows, one every `chunk` rows: (n_chunks, width, ...).
+
+    >>> windows(np.arange(6), 2, 2, 4).tolist()
+    [[0, 1, 2, 3], [2, 3, 4, 5]]
+    """
+    return as_strided(x, (n_chunks, width, *x.shape[1:]), (x.strides[0] * chunk, *x.strides))
+
+
+def add_windows(x: np.ndarray, pieces: np.ndarray, chunk: int) -> None:
+    """Add overlapping pieces (n_chunks, width, ...) to the rows that `windows` would view."""
+    for start in range(0, pieces.shape[1], chunk):      # what is added at once does not overlap
+        part = pieces[:, start:start + chunk]
+        windows(x[start:], len(pieces), chunk, part.shape[1])[...] += part
+
+
+def errors(v: np.ndarray, u: np.ndarray, share: np.ndarray, sign: int) -> np.ndarray:
+    """Twice share * sigmoid(sign * score) for all pairs of v (..., m, dim) and u (..., n, dim)."""
+    error = v @ u.swapaxes(-1, -2)
+    error *= sign / 2               # in place: a temporary array costs as much as the arithmetic
+    np.tanh(error, out=error)       # 2 sigmoid(x) = 1 + tanh(x / 2), which cannot overflow
+    error += 1
+    error *= share
+    return error
+
+
+def directions(near: np.ndarray, used: np.ndarray, weight: np.ndarray
+               ) -> tuple[np.ndarray, np.ndarray]:
+    """Descent directions of a block's summed loss and bounds on its curvature, both doubled.
+
+    near : (n_tokens + 2 window + n_noise, 2, dim) vector and context vector of the tokens, with
+        `window` neighbors before and after them, then of the noise words, group by group; used :
+        (n_chunks, chunk, chunk + 2 window) 1 where a place of its chunk's window is a context of
+        a token, else 0; weight : (n_groups, group) how much each noise word counts for a token.
+
+    Returns minus the gradient, shaped as near, and for each of its rows the sum of
+    error * |other|^2. As error >= error (1 - error), that is at least the Hessian's trace.
     """
     n_chunks, chunk, width = used.shape
-    dim = v.shape[1]
-    near = sliding_window_view(u, width, axis=0)[::chunk].transpose(0, 2, 1)
-    centers, groups = v.reshape(n_chunks, chunk, dim), v.reshape(len(noise), -1, dim)
-    error = used * sigmoid(-(centers @ near.transpose(0, 2, 1)))
-    noise_error = -sigmoid(groups @ noise.transpose(0, 2, 1)) * weight.reshape(len(noise), -1, 1)
-    of_v = (error @ near).reshape(v.shape) + (noise_error @ noise).reshape(v.shape)
-    of_near = error.transpose(0, 2, 1) @ centers
-    of_u = np.zeros((len(u) + chunk, dim), u.dtype)
-    for start in range(0, width, chunk):            # pieces no longer than a chunk do not overlap
-        piece = of_near[:, start:start + chunk]
-        rows = of_u[start:start + len(v)].reshape(centers.shape)
-        rows[:, :piece.shape[1]] += piece
-    return of_v, of_u[:len(u)], noise_error.transpose(0, 2, 1) @ groups
+    n, edge, dim = n_chunks * chunk, (width - chunk) // 2, near.shape[2]
+    center, noise = slice(edge, edge + n), slice(2 * edge + n, None)
+    size = np.vecdot(near, near)[..., None]
+    way, bound = np.zeros_like(near), np.zeros_like(size)
+    v, v_size = (x[center, 0].reshape(n_chunks, chunk, -1) for x in (near, size))
+    u, u_size = (windows(x[:, 1], n_chunks, chunk, width) for x in (near, size))
+    error = errors(v, u, used, -1)
+    for out, mine, other in ((way, v, u), (bound, v_size, u_size)):
+        out[center, 0] = (error @ other).reshape(n, -1)
+        add_windows(out[:, 1], error.swapaxes(1, 2) @ mine, chunk)
+    v, v_size = (x.reshape(*weight.shape, -1) for x in (v, v_size))
+    u, u_size = (x[noise, 1].reshape(len(weight), -1, x.shape[2]) for x in (near, size))
+    error = errors(v, u, weight[..., None], 1)
+    for out, mine, other, sign in ((way, v, u, -1), (bound, v_size, u_size, 1)):
+        out[center, 0] += sign * (error @ other).reshape(n, -1)
+        out[noise, 1] = sign * (error.swapaxes(1, 2) @ mine).reshape(-1, out.shape[2])
+    return way, bound[..., 0]
 
 
-def curvature(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.ndarray,
-              weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds on the curvature of the loss by each row of v, u and noise: sum of |other|^2 / 4.
+def slack(near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The direction that context and word vectors share most, and how stiff the loss is in it.
 
-    Arguments as for `block_gradients`; one number a row, the noise groups end to end.
+    near : (n, 2, dim). What a word vector meets are context vectors, and the reverse, so row 0
+    is of near[:, 1]. Returns unit axes (2, dim) and, along and across each, twice trace /
+    largest eigenvalue of the second moments (2, 2): from 2 to 2 dim.
+    """
+    x = near[:, ::-1].swapaxes(0, 1)
+    values, axes = np.linalg.eigh(x.swapaxes(1, 2) @ x)
+    mean = values.mean(1, keepdims=True) + np.finfo(values.dtype).tiny
+    ratio = values.sum(1, keepdims=True) / np.maximum(values[:, [-1, -2]], mean)
+    return axes[..., -1], 2 * np.maximum(ratio, 1)
+
+
+def brake(way: np.ndarray, bound: np.ndarray, rate: float, axis: np.ndarray,
+          room: np.ndarray) -> None:
+    """Turn directions (n, 2, dim) with their bounds (n, 2), both doubled, into steps, in place.
+
+    axis, room : from `slack`. Gradient descent is stable while its step stays below 2 / largest
+    curvature, here estimated by bound * 2 / room; so the step is rate or room / bound, whichever
+    is less, once along the axis and once across it. As |gradient|^2 <= bound * (sum of errors),
+    no row moves further than sqrt(2 dim rate (sum of errors)): nothing can overflow.
+    """
+    along, across = (1 / np.maximum(2 / rate, bound / room[:, i]) for i in (0, 1))
+    extra = (np.vecdot(way, axis) * (along - across)).astype(way.dtype)
+    way *= across[..., None]
+    way += extra[..., None] * axis
+
+
+class Compact:
+    """Finds the distinct words of a block, and adds up their rows, without sorting."""
+
+    def __init__(self, n_words: int, n: int) -> None:
+        self.owner = np.empty(n_words, np.intp)
+        ones, place = np.ones(n, np.float32), np.zeros(n, np.int32)
+        self.together = csc_array((ones, place, np.arange(n + 1, dtype=np.int32)), (n, n))
+
+    def find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct words (n_rows,), and the row of each of the n given ones (n,)."""
+        here = np.arange(len(words))
+        self.owner[words] = here                # of equal words one is kept
+        owner = self.owner[words]
+        self.together.indices[:] = (np.cumsum(owner == here) - 1)[owner]
+        return words[owner == here], self.together.indices
+
+    def add(self, values: np.ndarray, n_rows: int) -> np.ndarray:
+        """Sum of the values (n, ...) of equal words: (n_rows, ...)."""
+        total = self.together @ values.reshape(len(values), -1)
+        return total[:n_rows].reshape(n_rows, *values.shape[1:])
+
+
+def first_loss(near: np.ndarray, used: np.ndarray, weight: np.ndarray) -> float:
+    """Mean loss of a pair with its share of the noise, in the first chunk that has pairs.
+
+    Arguments as for `directions`.
     """
     n_chunks, chunk, width = used.shape
-    square_v, square_u, square_noise = (np.vecdot(x, x) / 4 for x in (v, u, noise))
-    near = sliding_window_view(square_u, width)[::chunk]
-    by_group = weight.reshape(len(noise), -1)
-    of_v = (used @ near[..., None]).ravel() + (by_group * square_noise.sum(1)[:, None]).ravel()
-    met = square_v.reshape(n_chunks, 1, chunk) @ used
-    rows = np.arange(n_chunks)[:, None] * chunk + np.arange(width)
-    of_u = np.bincount(rows.ravel(), met.ravel(), len(u))
-    of_noise = (by_group * square_v.reshape(by_group.shape)).sum(1)
-    return of_v, of_u, np.repeat(of_noise, noise.shape[1])
+    i = int(used.any((1, 2)).argmax())
+    edge, group = (width - chunk) // 2, i * chunk // weight.shape[1]
+    noise = near[n_chunks * chunk + 2 * edge:, 1].reshape(len(weight), -1, near.shape[2])[group]
+    v, u = near[i * chunk + edge:][:chunk, 0], near[i * chunk:][:width, 1]
+    losses = (np.logaddexp(0, -v @ u.T) * used[i]).sum(1)
+    counts = weight.ravel()[i * chunk:][:chunk]
+    losses += np.logaddexp(0, v @ noise.T).sum(1) * counts
+    return float(losses.sum() / used[i].sum())
 
 
-def move(vectors: np.ndarray, rows: np.ndarray, place: np.ndarray, directions: np.ndarray,
-         bound: np.ndarray, rate: float) -> None:
-    """Add the directions of equal words and take a step of min(rate, 1 / bound), in place.
+def step(table: np.ndarray, compact: Compact, near: np.ndarray, used: np.ndarray,
+         weight: np.ndarray, rate: float, axis: np.ndarray, room: np.ndarray) -> float:
+    """Move the vectors of one block's words, in place; the loss of `first_loss` before it.
 
-    rows : distinct words; place : (n_tokens,) where each token's word stands in `rows`;
-    directions : (n_tokens, dim); bound : (n_tokens,) from `curvature`, added word by word.
+    table : (n_words, 2, dim) vector and context vector of each word; near : (n,) word rows, in
+    the order of `directions`, which explains used and weight; axis, room : from `slack`.
     """
-    n = len(place)
-    together = csc_array((np.ones(n, directions.dtype), place, np.arange(n + 1)), (len(rows), n))
-    brake = np.maximum(1 / rate, np.bincount(place, bound, len(rows)))
-    vectors[rows] += (together @ directions) / brake.astype(vectors.dtype)[:, None]
-
-
-def first_loss(v: np.ndarray, u: np.ndarray, noise: np.ndarray, used: np.ndarray,
-               weight: np.ndarray) -> float:
-    """Mean loss of a pair with its share of the noise, over the first chunk that has pairs."""
-    chunk = int(used.any((1, 2)).argmax())
-    size, width = used.shape[1:]
-    part = slice(chunk * size, (chunk + 1) * size)
-    score = v[part] @ u[part.start:part.start + width].T
-    noise_score = v[part] @ noise[part.start * len(noise) // len(v)].T
-    pairs = (np.logaddexp(0, -score) * used[chunk]).sum()
-    noise_loss = np.logaddexp(0, noise_score).sum(1) @ weight[part]
-    return float((pairs + noise_loss) / used[chunk].sum())
-
-
-class BlockSkipGram(SkipGram):
-    """`SkipGram` whose noise words are shared: 32 for every 128 tokens (after Ji et al., 2016).
-
-    Each of the 32 counts as pairs * negatives / 32 noise words of a token; one that equals a
-    context counts too, as in the paper's formula. `batch_size` is not used; `losses_` has the
-    mean loss of a pair in one chunk of each block.
-
-    >>> model = BlockSkipGram(dim=8, min_count=1, subsample=0, epochs=2, progress=False)
-    >>> model.fit([["red", "apple"], ["green", "apple"]] * 5).vectors_.shape
-    (3, 8)
-    """
-
-    def _learn(self, words, sentence, noise, rate, rng):
-        """One stretch of tokens, padded to whole groups, block by block."""
-        first, last = contexts(sentence, rng.integers(1, self.window + 1, len(words)))
-        pad = np.arange(len(words), len(words) + -len(words) % GROUP)
-        first, last = np.append(first, pad), np.append(last, pad)       # a pad has no contexts
-        words = np.pad(words, (self.window, self.window + len(pad)))
-        drawn = np.searchsorted(np.cumsum(noise), rng.random((len(first) // GROUP, SHARED)))
-        drawn = np.minimum(drawn, len(noise) - 1)                       # if the sum rounds below 1
-        for start in range(0, len(first), BLOCK):
-            part = slice(start, start + BLOCK)
-            shared = drawn[start // GROUP:(start + BLOCK) // GROUP]
-            self._step(words[start:start + BLOCK + 2 * self.window], first[part] - start,
-                       last[part] - start, shared, rate)
-
-    def _step(self, words, first, last, shared, rate):
-        """Gather each distinct word once, find all directions, move."""
-        n, window = len(first), self.window
-        if not (last > first).any():
-            return
-        rows, place = np.unique(np.append(words, shared), return_inverse=True)
-        center = place[window:n + window]
-        v, u = (table[rows] for table in (self.vectors_, self.context_vectors_))
-        v, u, noise = v[center], u[place[:len(words)]], u[place[len(words):]]
-        chunk_start = np.arange(n) // CHUNK * CHUNK
-        at, own = np.arange(-window, CHUNK + window), (np.arange(n) - chunk_start)[:, None]
-        used = (at >= (first - chunk_start)[:, None]) & (at <= (last - chunk_start)[:, None])
-        used = (used & (at != own)).reshape(-1, CHUNK, len(at)).astype(v.dtype)
-        weight = ((last - first) * (self.negatives / SHARED)).astype(v.dtype)
-        batch = (v, u, noise.reshape(*shared.shape, -1), used, weight)
-        (of_v, of_u, of_noise), bounds = block_gradients(*batch), curvature(*batch)
-        of_u = np.concatenate([of_u, of_noise.reshape(noise.shape)])
-        self.losses_.append(first_loss(*batch))
-        move(self.vectors_, rows, center, of_v, bounds[0], rate)
-        move(self.context_vectors_, rows, place, of_u, np.append(*bounds[1:]), rate)
+    rows, place = compact.find(near)
+    near = table.take(rows, axis=0).take(place, axis=0)
+    way, bound = (compact.add(x, len(rows)) for x in directions(near, used, weight))
+    brake(way, bound, rate, axis, room)
+    table[rows] += way
+    return first_loss(near, used, weight)
