@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain, repeat
 
 import gensim
 import numpy as np
@@ -38,15 +39,15 @@ def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
     sentences = list(sentences)
     if any(isinstance(tokens, str) for tokens in sentences):
         raise TypeError("expected lists of tokens such as [['a', 'cat'], ...], got plain text")
-    counts = Counter(word for tokens in sentences for word in tokens)
+    counts = Counter(chain.from_iterable(sentences))
     row = {word: i for i, (word, n) in enumerate(counts.most_common()) if n >= min_count}
-    rows = [[row[w] for w in tokens if w in row] for tokens in sentences]
-    if max(map(len, rows), default=0) < 2 or len(row) < 2:
+    words = np.fromiter(map(row.get, chain.from_iterable(sentences), repeat(-1)), np.intp)
+    sentence = np.repeat(np.arange(len(sentences)), [len(tokens) for tokens in sentences])
+    words, sentence = words[words >= 0], sentence[words >= 0]
+    if len(row) < 2 or np.bincount(sentence).max() < 2:
         raise ValueError(f"no two words that occur min_count={min_count} times share a "
                          f"sentence, in {len(sentences)} of them: give more text, or lower it")
-    sentence = np.repeat(np.arange(len(rows)), [len(tokens) for tokens in rows])
-    return tuple(row), np.array([counts[w] for w in row]), np.concatenate(rows).astype(np.intp), \
-        sentence
+    return tuple(row), np.array([counts[word] for word in row]), words, sentence
 
 
 class _Progress(CallbackAny2Vec):

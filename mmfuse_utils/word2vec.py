@@ -16,8 +16,8 @@ from tqdm import tqdm
 from mmfuse_utils.text import index_corpus
 from mmfuse_utils.word2vec_blocks import Compact, contexts, slack, step, window_mask
 
-STRETCH, BLOCK = 65_536, 1024       # tokens a thread takes at a time; tokens that move together
-GROUP, SHARED, CHUNK = 128, 32, 16  # tokens that share noise words; how many; that share a window
+STRETCH, BLOCK = 65_536, 2048       # tokens a thread takes at a time; tokens that move together
+GROUP, SHARED, CHUNK = 64, 16, 16  # tokens that share noise words; how many; that share a window
 WHOLE = {**dict.fromkeys(("negatives", "epochs", "min_count", "threads"), (1, 10**6)),
          "dim": (2, 10**4), "window": (1, 1000), "seed": (0, 2**63)}
 LIMITS = {**WHOLE, "learning_rate": (1e-8, 1.0), "subsample": (0.0, 1.0),
@@ -29,7 +29,7 @@ class SkipGram(BaseEstimator):
 
     dim, window : length of a vector; widest reach of the window, in tokens (each token draws
         its own, from 1 to window). negatives, noise_power : noise words a pair, with chances
-        count ** noise_power; 32 are drawn for 128 tokens, and each counts pairs * negatives / 32
+        count ** noise_power; 16 are drawn for 64 tokens, and each counts pairs * negatives / 16
         times for a token, also where it equals a context. epochs, learning_rate : passes over
         the corpus; first step size (falls linearly to nothing). min_count, subsample : rarer
         words are dropped; a token of a word with share f of the corpus stays with chance
@@ -125,7 +125,7 @@ class SkipGram(BaseEstimator):
         first, last = contexts(sentence, rng.integers(1, self.window + 1, len(words)))
         if not (last > first).any():
             return
-        common = slack(table[words[:2 * BLOCK]])
+        common = slack(table[words[:BLOCK]])
         place = np.arange(len(words) + -len(words) % BLOCK)
         first, last = (np.append(x, place[len(words):]) for x in (first, last))     # no contexts
         words = np.pad(words, (self.window, self.window + len(place) - len(words)))

@@ -66,14 +66,15 @@ def errors(v: np.ndarray, u: np.ndarray, share: np.ndarray, sign: int) -> np.nda
     return error
 
 
-def directions(near: np.ndarray, used: np.ndarray, weight: np.ndarray
+def directions(near: np.ndarray, size: np.ndarray, used: np.ndarray, weight: np.ndarray
                ) -> tuple[np.ndarray, np.ndarray]:
     """Descent directions of a block's summed loss and bounds on its curvature, both doubled.
 
     near : (n_tokens + 2 window + n_noise, 2, dim) vector and context vector of the tokens, with
-        `window` neighbors before and after them, then of the noise words, group by group; used :
-        (n_chunks, chunk, chunk + 2 window) 1 where a place of its chunk's window is a context of
-        a token, else 0; weight : (n_groups, group) how much each noise word counts for a token.
+        `window` neighbors before and after them, then of the noise words, group by group; size :
+        their squared lengths; used : (n_chunks, chunk, chunk + 2 window) whether a place of its
+        chunk's window is a context of a token; weight : (n_groups, group) how much each noise
+        word of its group counts for a token.
 
     Returns minus the gradient, shaped as near, and for each of its rows the sum of
     error * |other|^2. As error >= error (1 - error), that is at least the Hessian's trace.
@@ -81,7 +82,7 @@ def directions(near: np.ndarray, used: np.ndarray, weight: np.ndarray
     n_chunks, chunk, width = used.shape
     n, edge, dim = n_chunks * chunk, (width - chunk) // 2, near.shape[2]
     center, noise = slice(edge, edge + n), slice(2 * edge + n, None)
-    size = np.vecdot(near, near)[..., None]
+    size = size[..., None]
     way, bound = np.zeros_like(near), np.zeros_like(size)
     v, v_size = (x[center, 0].reshape(n_chunks, chunk, -1) for x in (near, size))
     u, u_size = (windows(x[:, 1], n_chunks, chunk, width) for x in (near, size))
@@ -91,10 +92,10 @@ def directions(near: np.ndarray, used: np.ndarray, weight: np.ndarray
         add_windows(out[:, 1], error.swapaxes(1, 2) @ mine, chunk)
     v, v_size = (x.reshape(*weight.shape, -1) for x in (v, v_size))
     u, u_size = (x[noise, 1].reshape(len(weight), -1, x.shape[2]) for x in (near, size))
-    error = errors(v, u, weight[..., None], 1)
-    for out, mine, other, sign in ((way, v, u, -1), (bound, v_size, u_size, 1)):
-        out[center, 0] += sign * (error @ other).reshape(n, -1)
-        out[noise, 1] = sign * (error.swapaxes(1, 2) @ mine).reshape(-1, out.shape[2])
+    error = errors(v, u, -weight[..., None], 1)     # noise pushes away, yet adds to the curvature
+    for out, mine, other in ((way, v, u), (bound, -v_size, -u_size)):
+        out[center, 0] += (error @ other).reshape(n, -1)
+        out[noise, 1] = (error.swapaxes(1, 2) @ mine).reshape(-1, out.shape[2])
     return way, bound[..., 0]
 
 
@@ -155,7 +156,7 @@ def first_loss(near: np.ndarray, used: np.ndarray, weight: np.ndarray) -> float:
     Arguments as for `directions`.
     """
     n_chunks, chunk, width = used.shape
-    i = int(used.any((1, 2)).argmax())
+    i = int(used.argmax()) // (chunk * width)
     edge, group = (width - chunk) // 2, i * chunk // weight.shape[1]
     noise = near[n_chunks * chunk + 2 * edge:, 1].reshape(len(weight), -1, near.shape[2])[group]
     v, u = near[i * chunk + edge:][:chunk, 0], near[i * chunk:][:width, 1]
@@ -173,8 +174,9 @@ def step(table: np.ndarray, compact: Compact, near: np.ndarray, used: np.ndarray
     the order of `directions`, which explains used and weight; axis, room : from `slack`.
     """
     rows, place = compact.find(near)
-    near = table.take(rows, axis=0).take(place, axis=0)
-    way, bound = (compact.add(x, len(rows)) for x in directions(near, used, weight))
+    near = table.take(rows, axis=0)
+    near, size = near.take(place, axis=0), np.vecdot(near, near).take(place, axis=0)
+    way, bound = (compact.add(x, len(rows)) for x in directions(near, size, used, weight))
     brake(way, bound, rate, axis, room)
     table[rows] += way
     return first_loss(near, used, weight)
