@@ -103,14 +103,14 @@ def slack(near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The direction that context and word vectors share most, and how stiff the loss is in it.
 
     near : (n, 2, dim). What a word vector meets are context vectors, and the reverse, so row 0
-    is of near[:, 1]. Returns unit axes (2, dim) and, along and across each, twice trace /
-    largest eigenvalue of the second moments (2, 2): from 2 to 2 dim.
+    is of near[:, 1]. Returns unit axes (2, dim) and, along and across each, trace / largest
+    eigenvalue of the second moments (2, 2): from 1 to dim.
     """
     x = near[:, ::-1].swapaxes(0, 1)
     values, axes = np.linalg.eigh(x.swapaxes(1, 2) @ x)
     mean = values.mean(1, keepdims=True) + np.finfo(values.dtype).tiny
     ratio = values.sum(1, keepdims=True) / np.maximum(values[:, [-1, -2]], mean)
-    return axes[..., -1], 2 * np.maximum(ratio, 1)
+    return axes[..., -1], np.maximum(ratio, 1)
 
 
 def brake(way: np.ndarray, bound: np.ndarray, rate: float, axis: np.ndarray,
@@ -118,9 +118,10 @@ def brake(way: np.ndarray, bound: np.ndarray, rate: float, axis: np.ndarray,
     """Turn directions (n, 2, dim) with their bounds (n, 2), both doubled, into steps, in place.
 
     axis, room : from `slack`. Gradient descent is stable while its step stays below 2 / largest
-    curvature, here estimated by bound * 2 / room; so the step is rate or room / bound, whichever
-    is less, once along the axis and once across it. As |gradient|^2 <= bound * (sum of errors),
-    no row moves further than sqrt(2 dim rate (sum of errors)): nothing can overflow.
+    curvature; as both tables move at once, we allow half of that. bound / room estimates the
+    curvature, so the step is the smaller of rate and room / bound, once along the axis and once
+    across it. As |gradient|^2 <= bound * (sum of errors), no row moves further than
+    sqrt(dim rate (sum of errors)): nothing can overflow.
     """
     along, across = (1 / np.maximum(2 / rate, bound / room[:, i]) for i in (0, 1))
     extra = (np.vecdot(way, axis) * (along - across)).astype(way.dtype)

@@ -1,17 +1,17 @@
-"""word2vec: against PyTorch's autograd, plain loops, gensim, and planted structure."""
+"""SkipGram: planted structure, gensim, repeatability, settings and corpora without sense."""
 
 import warnings
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from mmfuse_utils import word2vec
-from mmfuse_utils.word2vec import SkipGram, log_sigmoid, sgd_step, sigmoid, window_pairs
+from mmfuse_utils.word2vec import BLOCK, GROUP, SHARED, SkipGram
+from mmfuse_utils.word2vec_blocks import contexts
 
 TOPICS = [[f"sea{i}" for i in range(8)], [f"sky{i}" for i in range(8)]]
 QUIET = dict(dim=16, min_count=1, subsample=0, progress=False)
@@ -23,130 +23,36 @@ def planted(n_sentences=600, seed=0):
     return [list(rng.choice(TOPICS[rng.integers(2)], 6)) for _ in range(n_sentences)]
 
 
-def random_batch(seed, n_words=12, dim=5, n_pairs=20, k=3, scale=0.3, dtype=np.float64):
-    rng = np.random.default_rng(seed)
-    v, u = rng.normal(scale=scale, size=(2, n_words, dim)).astype(dtype)
-    centers, contexts = rng.integers(n_words, size=(2, n_pairs))
-    return v, u, centers, contexts, rng.integers(n_words, size=(n_pairs, k))
-
-
-def torch_step(v, u, centers, contexts, negatives, learning_rate):
-    """The same step by automatic differentiation; the cap on the step written as a plain loop."""
-    tv, tu = (torch.tensor(a, requires_grad=True) for a in (v, u))
-    positive = (tv[centers] * tu[contexts]).sum(1)
-    noise = torch.einsum("pd,pkd->pk", tv[centers], tu[negatives])
-    counted = torch.tensor(negatives != contexts[:, None])
-    loss = -(torch.nn.functional.logsigmoid(positive)
-             + (torch.nn.functional.logsigmoid(-noise) * counted).sum(1))
-    loss.sum().backward()
-    bound_v, bound_u = np.zeros(len(v)), np.zeros(len(u))
-    for c, o, ns in zip(centers, contexts, negatives):
-        for target in [o, *ns[ns != o]]:
-            bound_v[c] += (u[target] ** 2).sum() / 4
-            bound_u[target] += (v[c] ** 2).sum() / 4
-    steps = [np.minimum(learning_rate, 1 / np.maximum(b, 1e-300)) for b in (bound_v, bound_u)]
-    new = [a - s[:, None] * t.grad.numpy() for a, s, t in zip((v, u), steps, (tv, tu))]
-    capped = any((s < learning_rate).any() for s in steps)
-    return *new, loss.mean().item(), capped
-
-
-@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 2e-6)])
-def test_step_is_autograds_sgd_step(dtype, tolerance):
-    v, u, *batch = random_batch(0, dtype=dtype)
-    tv, tu, loss, capped = torch_step(v, u, *batch, 0.1)
-    assert not capped                               # plain gradient descent, nothing held back
-    assert sgd_step(v, u, *batch, 0.1) == pytest.approx(loss, rel=1e-5)
-    assert v.dtype == u.dtype == dtype
-    np.testing.assert_allclose(v, tv, atol=tolerance)
-    np.testing.assert_allclose(u, tu, atol=tolerance)
-
-
-@settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 10**6), n_words=st.integers(1, 30), dim=st.integers(1, 9),
-       n_pairs=st.integers(1, 40), k=st.integers(1, 6), scale=st.sampled_from([0.01, 1.0, 5.0]),
-       learning_rate=st.sampled_from([0.001, 0.1, 1.0]))
-def test_step_equals_autograd_for_any_shape(seed, n_words, dim, n_pairs, k, scale, learning_rate):
-    v, u, *batch = random_batch(seed, n_words, dim, n_pairs, k, scale)
-    tv, tu, loss, _ = torch_step(v, u, *batch, learning_rate)
-    assert sgd_step(v, u, *batch, learning_rate) == pytest.approx(loss)
-    np.testing.assert_allclose(v, tv, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(u, tu, rtol=1e-9, atol=1e-12)
-
-
-@settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 10**6), n_words=st.integers(1, 4), n_pairs=st.integers(1, 300),
-       scale=st.sampled_from([1e-3, 1.0, 30.0]), learning_rate=st.sampled_from([0.025, 1.0]))
-def test_no_step_is_longer_than_the_proved_bound(seed, n_words, n_pairs, scale, learning_rate):
-    v, u, centers, contexts, negatives = random_batch(seed, n_words, n_pairs=n_pairs, scale=scale)
-    before_v, before_u = v.copy(), u.copy()
-    sgd_step(v, u, centers, contexts, negatives, learning_rate)
-    met_v = np.bincount(centers, minlength=n_words) * (1 + negatives.shape[1])
-    met_u = np.bincount(np.append(contexts, negatives), minlength=n_words)
-    for new, old, n in ((v, before_v, met_v), (u, before_u, met_u)):
-        moved = np.linalg.norm(new - old, axis=1)
-        assert (moved <= np.sqrt(4 * n * learning_rate) + 1e-9).all()
-
-
-def test_repeated_batches_of_one_frequent_pair_stay_finite_and_lower_the_loss():
-    v, u = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
-    centers, contexts, negatives = np.zeros(5000, int), np.ones(5000, int), np.full((5000, 5), 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        losses = [sgd_step(v, u, centers, contexts, negatives, 1.0) for _ in range(300)]
-    assert np.isfinite(v).all() and np.isfinite(u).all()
-    assert losses[-1] < 0.1 < losses[0]
-
-
-def test_a_negative_equal_to_the_context_changes_nothing():
-    v, u, centers, contexts, negatives = random_batch(1)
-    v2, u2 = v.copy(), u.copy()
-    sgd_step(v, u, centers, contexts, negatives[:, :0], 0.1)
-    sgd_step(v2, u2, centers, contexts, contexts[:, None], 0.1)
-    np.testing.assert_allclose(v, v2)
-    np.testing.assert_allclose(u, u2)
-
-
-def test_sigmoids_agree_with_torch_and_do_not_overflow():
-    x = np.array([-1e5, -800.0, -30.0, -1.0, 0.0, 2.0, 800.0, 1e5])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ours = sigmoid(x), log_sigmoid(x)
-    t = torch.tensor(x)
-    np.testing.assert_allclose(ours[0], torch.sigmoid(t), atol=1e-15)
-    np.testing.assert_allclose(ours[1], torch.nn.functional.logsigmoid(t), rtol=1e-9, atol=1e-300)
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(0, 5)), max_size=25))
-def test_window_pairs_equal_a_plain_loop(tokens):
-    words, sentences, reach = np.array(tokens, int).reshape(-1, 3).T
-    sentences = np.sort(sentences)
-    expected = [(words[i], words[j]) for i in range(len(words)) for j in range(len(words))
-                if i != j and sentences[i] == sentences[j] and abs(i - j) <= reach[i]]
-    assert sorted(map(tuple, window_pairs(words, sentences, reach).tolist())) == sorted(expected)
-
-
-def test_noise_words_are_drawn_independently_with_the_given_chances(monkeypatch):
-    drawn = []
-    model = SkipGram(**QUIET, negatives=4, seed=3)
-    model.vectors_ = model.context_vectors_ = np.zeros((3, 2), np.float32)
-    model.losses_, chances = [], np.array([0.5, 0.3, 0.2])
-    monkeypatch.setattr(word2vec, "sgd_step", lambda *a: drawn.append(a[4]) or 0.0)
-    model._learn(np.zeros(20000, int), np.zeros(20000, int), chances, 0.1,
-                 np.random.default_rng(0))
-    drawn = np.concatenate(drawn)
-    shares = np.stack([np.bincount(column, minlength=3) for column in drawn.T]) / len(drawn)
-    np.testing.assert_allclose(shares, np.tile(chances, (4, 1)), atol=0.01)
-    together = np.mean((drawn[:, 0] == 0) & (drawn[:, 1] == 0))
-    assert together == pytest.approx(0.25, abs=0.01)
-
-
-def test_learns_planted_topics():
-    model = SkipGram(**QUIET, epochs=8, learning_rate=0.05).fit(planted())
+@pytest.mark.parametrize("threads", [1, 2])
+def test_learns_planted_topics(threads, monkeypatch):
+    monkeypatch.setattr(word2vec, "STRETCH", 1000)          # so that both threads have work
+    model = SkipGram(**QUIET, epochs=20, threads=threads).fit(planted())
     for word in model.vocabulary_:
         near = [other for other, _ in model.most_similar(word, 7)]
         assert all(other[:3] == word[:3] for other in near), (word, near)
-    assert model.losses_[-10:].mean() < model.losses_[:10].mean()
+    assert model.losses_[-10:].mean() < model.losses_[0] == pytest.approx(6 * np.log(2), abs=0.01)
+
+
+def test_the_loss_comes_near_its_minimum():
+    """The best score of a pair is log(p(c, o) / (p(c) p(o) k)); its loss is the least possible."""
+    text, k = planted(), 5
+    model = SkipGram(**QUIET, epochs=30, window=100, negatives=k).fit(text)
+    score = model.vectors_ @ model.context_vectors_.T
+    row = {word: i for i, word in enumerate(model.vocabulary_)}
+    joint = np.zeros(score.shape)
+    for tokens in text:
+        rows = [row[word] for word in tokens]
+        for i, center in enumerate(rows):
+            np.add.at(joint[center], rows[:i] + rows[i + 1:], 1)
+    joint /= joint.sum()
+    noise = model.counts_**0.75 / (model.counts_**0.75).sum()
+    pushed = k * joint.sum(1)[:, None] * noise
+
+    def loss(x):
+        return (joint * np.logaddexp(0, -x) + pushed * np.logaddexp(0, x)).sum()
+
+    best = loss(np.log(np.maximum(joint, 1e-12)) - np.log(pushed))
+    assert best <= loss(score) < best + 0.05
 
 
 def test_same_seed_same_vectors_and_another_seed_others():
@@ -165,29 +71,50 @@ def test_fit_keeps_settings_and_counts_words():
     assert model.vectors_.dtype == np.float32
 
 
-def test_sentences_may_be_a_generator_and_subsampling_drops_frequent_words():
-    text = [["the", w] for w in "abcdefgh"] * 60
-    kept = [len(SkipGram(**{**QUIET, "subsample": t}, epochs=1, batch_size=1)
-                .fit(iter(text)).losses_) for t in (0, 0.01)]
-    share, chance = 1 / 2, lambda f: min(1, np.sqrt(0.01 / f) + 0.01 / f)
-    assert kept[0] == 2 * len(text)
-    assert kept[1] / kept[0] == pytest.approx(chance(share) * chance(1 / 16), rel=0.3)
+def test_sentences_may_be_a_generator_and_subsampling_drops_frequent_words(monkeypatch):
+    text, drawn = [["the", w] for w in "abcdefgh"] * 60, []
+    monkeypatch.setattr(word2vec, "contexts", lambda *a: drawn.append(len(a[0])) or contexts(*a))
+    for share in (0, 0.01):
+        SkipGram(**{**QUIET, "subsample": share}, epochs=9).fit(iter(text))
+    kept = sum(drawn[9:]) / sum(drawn[:9])
+    assert drawn[0] == 2 * len(text)
+    chance = [min(1, np.sqrt(0.01 / f) + 0.01 / f) for f in (1 / 2, 1 / 16)]
+    assert kept == pytest.approx(np.mean(chance), rel=0.05)
 
 
-@settings(deadline=None, max_examples=15)
-@given(learning_rate=st.sampled_from([1e-8, 0.5, 1.0]), batch_size=st.sampled_from([1, 64, 10**6]),
-       noise_power=st.sampled_from([-2.0, 0.0, 0.75, 2.0]), dim=st.integers(1, 20))
-def test_any_setting_within_the_limits_stays_finite(learning_rate, batch_size, noise_power, dim):
-    options = {**QUIET, "dim": dim, "learning_rate": learning_rate, "batch_size": batch_size,
-               "noise_power": noise_power, "epochs": 2}
-    text = [["the"] * 9 + list("of the cat".split())] * 4
-    model = SkipGram(**options).fit(text)
+def test_noise_words_are_drawn_with_the_given_chances(monkeypatch):
+    drawn, text = [], [["a"] * 8 + ["b"] * 4 + ["c"] * 2] * 2000
+    monkeypatch.setattr(word2vec, "step", lambda table, compact, near, *_: drawn.append(near) or 0)
+    SkipGram(**QUIET, window=2, noise_power=0.5, epochs=1).fit(text)
+    noise = np.concatenate([near[BLOCK + 2 * 2:] for near in drawn])
+    assert len(noise) == len(drawn) * BLOCK // GROUP * SHARED
+    expected = np.sqrt([8, 4, 2]) / np.sqrt([8, 4, 2]).sum()
+    np.testing.assert_allclose(np.bincount(noise) / len(noise), expected, atol=0.02)
+
+
+def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
+    monkeypatch.setattr(word2vec, "step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        SkipGram(**QUIET, threads=2).fit(planted(20))
+
+
+@settings(deadline=None, max_examples=25)
+@given(learning_rate=st.sampled_from([1e-8, 0.5, 1.0]), window=st.integers(1, 40),
+       noise_power=st.sampled_from([-2.0, 0.0, 0.75, 2.0]), dim=st.integers(2, 20),
+       negatives=st.sampled_from([1, 5, 1000]))
+def test_any_setting_within_the_limits_stays_finite(learning_rate, window, noise_power, dim,
+                                                    negatives):
+    options = {**QUIET, "dim": dim, "learning_rate": learning_rate, "window": window,
+               "noise_power": noise_power, "negatives": negatives, "epochs": 9}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = SkipGram(**options).fit([["the"] * 50 + list("of the cat".split())] * 100)
     assert np.isfinite(model.vectors_).all() and np.isfinite(model.losses_).all()
 
 
 @pytest.mark.parametrize("name, value", [
     ("dim", 0), ("dim", 2.5), ("window", 0), ("negatives", -1), ("epochs", "3"), ("min_count", 0),
-    ("batch_size", 0), ("learning_rate", 0), ("learning_rate", float("nan")),
+    ("threads", 0), ("seed", None), ("dim", 1), ("learning_rate", 0), ("learning_rate", float("nan")),
     ("learning_rate", 10), ("subsample", -1), ("noise_power", float("inf"))])
 def test_settings_without_sense_are_named(name, value):
     with pytest.raises(ValueError, match=rf"{name} must be .* from .* to .*, got"):
