@@ -1,0 +1,198 @@
+"""Race the book's SkipGram against gensim's: speed, memory and quality, with the same settings.
+
+    python benchmarks/word2vec.py               # about ten minutes; writes word2vec.json
+    python benchmarks/word2vec.py --quick       # a part of the corpus, once; writes nothing
+
+Every measurement is a process of its own, so that its peak memory is its own, and the programs
+take turns, so that a busy moment of the machine falls on all of them. What is read off the JSON
+are ratios within one round. The loop and the minibatch are chapter 2's, taken from its notebook.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CHAPTER = HERE.parent / "notebooks" / "02_word2vec_numpy.ipynb"
+SETTINGS = {"dim": 100, "window": 5, "negatives": 5, "epochs": 5, "min_count": 5,
+            "subsample": 1e-3, "learning_rate": 0.05}
+RATES = (0.025, 0.05, 0.1)
+
+
+def train_numpy(sentences, threads, seed, settings):
+    """Words and vectors by the book's SkipGram."""
+    from mmfuse_utils.word2vec import SkipGram
+
+    model = SkipGram(**settings, threads=threads, seed=seed, progress=False).fit(sentences)
+    return list(model.vocabulary_), model.vectors_
+
+
+def train_gensim(sentences, threads, seed, settings):
+    """Words and vectors by gensim's compiled program, settings by its own names."""
+    from gensim.models import Word2Vec
+
+    names = {"dim": "vector_size", "negatives": "negative", "subsample": "sample",
+             "learning_rate": "alpha"}
+    named = {names.get(name, name): value for name, value in settings.items()}
+    wv = Word2Vec(sentences, sg=1, workers=threads, seed=seed, **named).wv
+    return wv.index_to_key, wv.vectors
+
+
+def human_ratings(name):
+    """(word, word, rating) of a list of word pairs that comes with gensim."""
+    from gensim.test.utils import datapath
+
+    lines = Path(datapath(name)).read_text("utf8").lower().splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return [(a, b, float(rating)) for a, b, rating in rows]
+
+
+def scores(words, vectors):
+    """Spearman correlation with people's ratings: on all pairs, even rows and odd rows."""
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    row = {word: i for i, word in enumerate(words)}
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = {}
+    for name, file in (("wordsim353", "wordsim353.tsv"), ("simlex999", "simlex999.txt")):
+        pairs = [(i % 2, unit[row[a]] @ unit[row[b]], rating) for i, (a, b, rating)
+                 in enumerate(human_ratings(file)) if a in row and b in row]
+        half, cosine, rating = np.array(pairs).T
+        for part, keep in (("", half >= 0), (".even", half == 0), (".odd", half == 1)):
+            found[name + part] = float(spearmanr(cosine[keep], rating[keep]).statistic)
+    return found
+
+
+def peak_mib():
+    """Most memory this process has held so far, in MiB."""
+    unit = 1 if sys.platform == "darwin" else 1024          # bytes there, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def measure(program, threads, seed, part, settings):
+    """One training: words a second, memory before and at most, scores."""
+    from mmfuse_utils.data import load_sentences
+
+    sentences = load_sentences()[::part]
+    before, start = peak_mib(), time.perf_counter()
+    words, vectors = PROGRAMS[program](sentences, threads, seed, settings)
+    seconds = time.perf_counter() - start
+    tokens = sum(map(len, sentences)) * settings["epochs"]
+    return {"program": program, "threads": threads, "seed": seed, "seconds": seconds,
+            "words_per_second": tokens / seconds, "corpus_mib": before, "peak_mib": peak_mib(),
+            "learning_rate": settings["learning_rate"], **scores(words, vectors)}
+
+
+def measure_rungs(threads, seed, part, settings):
+    """Words a second of chapter 2's loop and minibatch, on as many words as take seconds."""
+    import nbformat
+
+    cells = nbformat.read(CHAPTER, as_version=4).cells
+    chapter = {"display": lambda *_: None}
+    for cell in cells:
+        if "ladder" in cell.metadata.get("tags", []):
+            exec(compile(cell.source, CHAPTER.name, "exec"), chapter)     # noqa: S102
+    speed = {}
+    for name, n_tokens in (("loop_step", 1_000), ("minibatch_step", 20_000)):
+        seconds = chapter["run"](chapter[name], n_tokens, seed=seed)[2]
+        speed[name] = n_tokens / seconds
+    return {"program": "rungs", "threads": 1, "seed": seed, **speed}
+
+
+PROGRAMS = {"numpy": train_numpy, "gensim": train_gensim}
+
+
+def in_a_process(program, threads, seed, part, **changed):
+    """Measure in a fresh interpreter, whose math libraries use one thread unless told."""
+    job = {"program": program, "threads": threads, "seed": seed, "part": part,
+           "settings": {**SETTINGS, **changed}}
+    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+             "TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, __file__, "--job", json.dumps(job)], check=True,
+                          capture_output=True, text=True, env=quiet)
+    row = json.loads(done.stdout.splitlines()[-1])
+    print({key: round(x, 3) if isinstance(x, float) else x for key, x in row.items()}, flush=True)
+    return row
+
+
+def spread(values):
+    """Median, least and largest of a few values."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def ratios(rows, key, threads):
+    """The book's over gensim's, round by round."""
+    by_seed = {(r["program"], r["seed"]): r[key] for r in rows if r["threads"] == threads
+               and r["program"] in PROGRAMS and r["learning_rate"] == SETTINGS["learning_rate"]}
+    seeds = sorted({seed for _, seed in by_seed})
+    return spread([by_seed["numpy", s] / by_seed["gensim", s] for s in seeds])
+
+
+def summary(rows):
+    """Ratios with their spread, and the mean scores of one thread's runs."""
+    found = {"speed_ratio.1_thread": ratios(rows, "words_per_second", 1),
+             "speed_ratio.2_threads": ratios(rows, "words_per_second", 2),
+             "memory_ratio": ratios(rows, "peak_mib", 1)}
+    for program in PROGRAMS:
+        for threads in (1, 2):
+            runs = [r for r in rows if r["program"] == program and r["threads"] == threads
+                    and r["learning_rate"] == SETTINGS["learning_rate"]]
+            for key in ("wordsim353", "simlex999", "words_per_second", "peak_mib"):
+                found[f"{program}.{threads}.{key}"] = spread([r[key] for r in runs])
+    return found
+
+
+def write_then_rename(path, content):
+    """Never leave half a file behind."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+    temporary.replace(path)
+
+
+def versions():
+    """What the numbers were taken with."""
+    import gensim
+    import numpy
+    import scipy
+
+    return {"python": platform.python_version(), "numpy": numpy.__version__,
+            "scipy": scipy.__version__, "gensim": gensim.__version__,
+            "machine": platform.machine(), "cores": os.cpu_count()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, each with its own seed")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the corpus, once")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.job:
+        job = json.loads(options.job)
+        rungs = job["program"] == "rungs" and job.pop("program")
+        print(json.dumps(measure_rungs(**job) if rungs else measure(**job)))
+        return
+    part, repeats = (20, 1) if options.quick else (1, options.repeats)
+    rows = []
+    for seed in range(1, repeats + 1):
+        for program, threads in (("gensim", 1), ("numpy", 1), ("gensim", 2), ("numpy", 2),
+                                 ("rungs", 1)):
+            rows.append(in_a_process(program, threads, seed, part))
+    for rate in (() if options.quick else set(RATES) - {SETTINGS["learning_rate"]}):
+        rows += [in_a_process(program, 1, 1, part, learning_rate=rate) for program in PROGRAMS]
+    content = {"settings": SETTINGS, "versions": versions(), "summary": summary(rows),
+               "runs": rows}
+    print(json.dumps(content["summary"], indent=1))
+    if not options.quick:
+        write_then_rename(HERE / "word2vec.json", content)
+
+
+if __name__ == "__main__":
+    main()
