@@ -9,6 +9,7 @@ are ratios within one round. The loop and the minibatch are chapter 2's, taken f
 """
 
 import argparse
+import ast
 import json
 import os
 import platform
@@ -91,20 +92,31 @@ def measure(program, threads, seed, part, settings):
             "learning_rate": settings["learning_rate"], **scores(words, vectors)}
 
 
-def measure_rungs(threads, seed, part, settings):
-    """Words a second of chapter 2's loop and minibatch, on as many words as take seconds."""
+def chapter_names(part):
+    """The functions of chapter 2's notebook, and the corpus that they expect."""
     import nbformat
 
+    from mmfuse_utils.data import load_sentences
+    from mmfuse_utils.text import index_corpus
+
     cells = nbformat.read(CHAPTER, as_version=4).cells
-    chapter = {"display": lambda *_: None}
-    for cell in cells:
-        if "ladder" in cell.metadata.get("tags", []):
-            exec(compile(cell.source, CHAPTER.name, "exec"), chapter)     # noqa: S102
-    speed = {}
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    kept = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+    tree = ast.Module([node for node in ast.parse(source).body if isinstance(node, kept)], [])
+    vocabulary, frequency, tokens, sentence_of = index_corpus(load_sentences()[::part], 5)
+    noise = frequency**0.75 / (frequency**0.75).sum()
+    chapter = {"vocabulary": vocabulary, "noise": noise, "tokens": tokens,
+               "sentence_of": sentence_of}
+    exec(compile(tree, CHAPTER.name, "exec"), chapter)
+    return chapter
+
+
+def measure_rungs(threads, seed, part, settings):
+    """Words a second of chapter 2's loop and minibatch, on as many words as take seconds."""
+    chapter, row = chapter_names(part), {"program": "rungs", "threads": 1, "seed": seed}
     for name, n_tokens in (("loop_step", 1_000), ("minibatch_step", 20_000)):
-        seconds = chapter["run"](chapter[name], n_tokens, seed=seed)[2]
-        speed[name] = n_tokens / seconds
-    return {"program": "rungs", "threads": 1, "seed": seed, **speed}
+        row[name] = n_tokens / chapter["run"](chapter[name], n_tokens, seed=seed)[2]
+    return row
 
 
 PROGRAMS = {"numpy": train_numpy, "gensim": train_gensim}

@@ -16,8 +16,8 @@ from mmfuse_utils.data import Collection, load_sentences
 from mmfuse_utils.data.sources import SOURCES
 from mmfuse_utils.data.wordnet import tokens as tokenize
 
-__all__ = ["SETTINGS", "concept_tokens", "idf_weights", "index_corpus", "load_word_vectors", "random_vectors",
-           "sentence_vectors", "tokenize", "train_word_vectors"]
+__all__ = ["SETTINGS", "concept_tokens", "idf_weights", "index_corpus", "load_word_vectors",
+           "random_vectors", "sentence_vectors", "tokenize", "train_word_vectors"]
 
 # Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
 SETTINGS = {"vector_size": 100, "window": 10, "min_count": 2, "sample": 1e-4, "alpha": 0.05,
@@ -41,8 +41,8 @@ def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
         raise TypeError("expected lists of tokens such as [['a', 'cat'], ...], got plain text")
     counts = Counter(chain.from_iterable(sentences))
     row = {word: i for i, (word, n) in enumerate(counts.most_common()) if n >= min_count}
-    words = np.fromiter(map(row.get, chain.from_iterable(sentences), repeat(-1)), np.intp)
-    sentence = np.repeat(np.arange(len(sentences)), [len(tokens) for tokens in sentences])
+    words = np.fromiter(map(row.get, chain.from_iterable(sentences), repeat(-1)), np.int32)
+    sentence = np.repeat(np.arange(len(sentences), dtype=np.int32), [len(tokens) for tokens in sentences])
     words, sentence = words[words >= 0], sentence[words >= 0]
     if len(row) < 2 or np.bincount(sentence).max() < 2:
         raise ValueError(f"no two words that occur min_count={min_count} times share a "

@@ -60,8 +60,9 @@ class SkipGram(BaseEstimator):
                 raise ValueError(f"{name} must be {'a whole' if name in WHOLE else 'a'} number "
                                  f"from {low} to {high}, got {value!r}")
         self.vocabulary_, self.counts_, words, sentence = index_corpus(sentences, self.min_count)
-        start = np.random.default_rng(self.seed).random((len(self.counts_), self.dim)) - 0.5
-        table = np.stack([start / self.dim, np.zeros_like(start)], axis=1).astype(np.float32)
+        table = np.zeros((len(self.counts_), 2, self.dim), np.float32)
+        start = np.random.default_rng(self.seed).random((len(table), self.dim), np.float32)
+        table[:, 0] = (start - 0.5) / self.dim
         self.losses_ = []
         self._share_out(table, words, sentence)
         if not self.losses_:
