@@ -42,7 +42,8 @@ def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
     counts = Counter(chain.from_iterable(sentences))
     row = {word: i for i, (word, n) in enumerate(counts.most_common()) if n >= min_count}
     words = np.fromiter(map(row.get, chain.from_iterable(sentences), repeat(-1)), np.int32)
-    sentence = np.repeat(np.arange(len(sentences), dtype=np.int32), [len(tokens) for tokens in sentences])
+    numbers = np.arange(len(sentences), dtype=np.int32)
+    sentence = np.repeat(numbers, [len(tokens) for tokens in sentences])
     words, sentence = words[words >= 0], sentence[words >= 0]
     if len(row) < 2 or np.bincount(sentence).max() < 2:
         raise ValueError(f"no two words that occur min_count={min_count} times share a "
