@@ -175,8 +175,9 @@ def versions():
     import numpy
     import scipy
 
-    return {"python": platform.python_version(), "numpy": numpy.__version__,
-            "scipy": scipy.__version__, "gensim": gensim.__version__,
+    return {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+            "numpy": numpy.__version__, "scipy": scipy.__version__,
+            "gensim": gensim.__version__,
             "machine": platform.machine(), "cores": os.cpu_count()}
 
 
