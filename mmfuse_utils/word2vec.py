@@ -35,7 +35,8 @@ class SkipGram(BaseEstimator):
         words are dropped; a token of a word with share f of the corpus stays with chance
         sqrt(subsample / f) + subsample / f, as in the original program (the paper has the first
         term alone); 0 keeps all. seed, progress : the only source of chance with one thread; a
-        bar. threads : more than one share the vectors without locks, and results vary a little.
+        bar. threads : more than one share the vectors without locks; results vary a little, and
+        on a vocabulary of a few dozen words their steps add up and can overshoot.
 
     Learned: vocabulary_ (words, most frequent first), counts_ (n_words,), vectors_ and
     context_vectors_ (n_words, dim) float32, losses_ (n_blocks,) mean loss of a pair in one chunk.
