@@ -35,8 +35,8 @@ class SkipGram(BaseEstimator):
         words are dropped; a token of a word with share f of the corpus stays with chance
         sqrt(subsample / f) + subsample / f, as in the original program (the paper has the first
         term alone); 0 keeps all. seed, progress : the only source of chance with one thread; a
-        bar. threads : more than one share the vectors without locks; results vary a little, and
-        on a vocabulary of a few dozen words their steps add up and can overshoot.
+        bar. threads : more than one share the vectors without locks, and results vary a little;
+        a vocabulary smaller than a block trains with one, as all would move the same words.
 
     Learned: vocabulary_ (words, most frequent first), counts_ (n_words,), vectors_ and
     context_vectors_ (n_words, dim) float32, losses_ (n_blocks,) mean loss of a pair in one chunk.
@@ -98,12 +98,12 @@ class SkipGram(BaseEstimator):
         stretches = list(zip(np.split(words, cuts), np.split(sentence, cuts), strict=True))
         stretches *= self.epochs
         bar = tqdm(total=len(stretches), desc="skip-gram", disable=not self.progress)
-        stop = threading.Event()
+        stop, threads = threading.Event(), self.threads if len(table) > BLOCK else 1
 
         def work(thread):
             size = BLOCK + 2 * self.window + BLOCK // GROUP * SHARED
             compact = Compact(len(table), size)
-            for i in range(thread, len(stretches), self.threads):
+            for i in range(thread, len(stretches), threads):
                 if stop.is_set():
                     return
                 rate = float(self.learning_rate) * (1 - i / len(stretches))
@@ -111,9 +111,9 @@ class SkipGram(BaseEstimator):
                 self._learn(table, compact, *stretches[i], rate, rng)
                 bar.update()
 
-        with bar, threadpool_limits(1, "blas"), ThreadPoolExecutor(self.threads) as pool:
+        with bar, threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
             try:
-                for job in [pool.submit(work, thread) for thread in range(self.threads)]:
+                for job in [pool.submit(work, thread) for thread in range(threads)]:
                     job.result()
             finally:
                 stop.set()              # an interrupt or an error ends the other threads, too
