@@ -19,15 +19,15 @@ import gensim
 import numpy as np
 from gensim.models import FastText, Word2Vec
 from gensim.models.phrases import ENGLISH_CONNECTOR_WORDS, Phrases
-from gensim.test.utils import datapath
+from ratings import LISTS, halves
 from scipy.stats import spearmanr
 
+from mmfuse_utils.cache import write_then_rename
 from mmfuse_utils.data import load_sentences
 from mmfuse_utils.metrics import bootstrap_interval
 from mmfuse_utils.text import SETTINGS
 
 HERE = Path(__file__).resolve().parent
-LISTS = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
 VARIANTS = {
     "reference": {}, "reference, seed 2": {"seed": 2}, "reference, seed 3": {"seed": 3},
     "CBOW": {"sg": 0}, "window 5": {"window": 5}, "window 15": {"window": 15},
@@ -39,13 +39,6 @@ VARIANTS = {
 }
 
 
-def human_ratings(name: str) -> list[tuple[str, str, float]]:
-    """(word, word, rating) of one of `LISTS`."""
-    lines = Path(datapath(LISTS[name])).read_text("utf8").lower().splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    return [(a, b, float(rating)) for a, b, rating in rows]
-
-
 def spearman(rows: np.ndarray) -> float:
     """Rank correlation of the two columns."""
     return float(spearmanr(*rows.T).statistic)
@@ -55,14 +48,10 @@ def scores(vectors, known) -> dict:
     """Correlation, interval and number of pairs, by list and part; `known` tells if a word is."""
     found = {}
     for name in LISTS:
-        pairs = [(i % 2, vectors.similarity(a, b), rating) for i, (a, b, rating)
-                 in enumerate(human_ratings(name)) if known(a) and known(b)]
-        half, *columns = np.array(pairs).T
-        rows = np.column_stack(columns)
-        for part, keep in (("all", half >= 0), ("even", half == 0), ("odd", half == 1)):
-            low, high = bootstrap_interval(rows[keep], None, spearman)
-            found[f"{name}.{part}"] = {"score": spearman(rows[keep]), "low": low, "high": high,
-                                       "pairs": int(keep.sum())}
+        for part, rows in halves(vectors, name, known).items():
+            low, high = bootstrap_interval(rows, None, spearman)
+            found[f"{name}.{part}"] = {"score": spearman(rows), "low": low, "high": high,
+                                       "pairs": len(rows)}
     return found
 
 
@@ -119,9 +108,8 @@ def main() -> None:
                "random": random_scores(part), "runs": rows}
     print("chosen on even rows:", content["chosen"])
     if part == 1:
-        temporary = HERE / "gensim_study.tmp"
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
-        temporary.replace(HERE / "gensim_study.json")
+        with write_then_rename(HERE / "gensim_study.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -28,47 +28,33 @@ RATES = (0.025, 0.05, 0.1)
 
 
 def train_numpy(sentences, threads, seed, settings):
-    """Words and vectors by the book's SkipGram."""
+    """KeyedVectors by the book's SkipGram."""
     from mmfuse_utils.word2vec import SkipGram
 
     model = SkipGram(**settings, threads=threads, seed=seed, progress=False).fit(sentences)
-    return list(model.vocabulary_), model.vectors_
+    return model.to_keyed_vectors()
 
 
 def train_gensim(sentences, threads, seed, settings):
-    """Words and vectors by gensim's compiled program, settings by its own names."""
+    """KeyedVectors by gensim's compiled program, settings by its own names."""
     from gensim.models import Word2Vec
 
     names = {"dim": "vector_size", "negatives": "negative", "subsample": "sample",
              "learning_rate": "alpha"}
     named = {names.get(name, name): value for name, value in settings.items()}
-    wv = Word2Vec(sentences, sg=1, workers=threads, seed=seed, **named).wv
-    return wv.index_to_key, wv.vectors
+    return Word2Vec(sentences, sg=1, workers=threads, seed=seed, **named).wv
 
 
-def human_ratings(name):
-    """(word, word, rating) of a list of word pairs that comes with gensim."""
-    from gensim.test.utils import datapath
-
-    lines = Path(datapath(name)).read_text("utf8").lower().splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    return [(a, b, float(rating)) for a, b, rating in rows]
-
-
-def scores(words, vectors):
+def scores(vectors):
     """Spearman correlation with people's ratings: on all pairs, even rows and odd rows."""
-    import numpy as np
+    from ratings import LISTS, halves
     from scipy.stats import spearmanr
 
-    row = {word: i for i, word in enumerate(words)}
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     found = {}
-    for name, file in (("wordsim353", "wordsim353.tsv"), ("simlex999", "simlex999.txt")):
-        pairs = [(i % 2, unit[row[a]] @ unit[row[b]], rating) for i, (a, b, rating)
-                 in enumerate(human_ratings(file)) if a in row and b in row]
-        half, cosine, rating = np.array(pairs).T
-        for part, keep in (("", half >= 0), (".even", half == 0), (".odd", half == 1)):
-            found[name + part] = float(spearmanr(cosine[keep], rating[keep]).statistic)
+    for name in LISTS:
+        for part, rows in halves(vectors, name, vectors.key_to_index.__contains__).items():
+            key = name if part == "all" else f"{name}.{part}"
+            found[key] = float(spearmanr(*rows.T).statistic)
     return found
 
 
@@ -84,12 +70,12 @@ def measure(program, threads, seed, part, settings):
 
     sentences = load_sentences()[::part]
     before, start = peak_mib(), time.perf_counter()
-    words, vectors = PROGRAMS[program](sentences, threads, seed, settings)
+    vectors = PROGRAMS[program](sentences, threads, seed, settings)
     seconds = time.perf_counter() - start
     tokens = sum(map(len, sentences)) * settings["epochs"]
     return {"program": program, "threads": threads, "seed": seed, "seconds": seconds,
             "words_per_second": tokens / seconds, "corpus_mib": before, "peak_mib": peak_mib(),
-            "learning_rate": settings["learning_rate"], **scores(words, vectors)}
+            "learning_rate": settings["learning_rate"], **scores(vectors)}
 
 
 def chapter_names(part):
@@ -111,7 +97,7 @@ def chapter_names(part):
     return chapter
 
 
-def measure_rungs(threads, seed, part, settings):
+def measure_rungs(seed, part):
     """Words a second of chapter 2's loop and minibatch, on as many words as take seconds."""
     chapter, row = chapter_names(part), {"program": "rungs", "threads": 1, "seed": seed}
     for name, n_tokens in (("loop_step", 1_000), ("minibatch_step", 20_000)):
@@ -162,13 +148,6 @@ def summary(rows):
     return found
 
 
-def write_then_rename(path, content):
-    """Never leave half a file behind."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
-    temporary.replace(path)
-
-
 def versions():
     """What the numbers were taken with."""
     import gensim
@@ -189,8 +168,8 @@ def main():
     options = parser.parse_args()
     if options.job:
         job = json.loads(options.job)
-        rungs = job["program"] == "rungs" and job.pop("program")
-        print(json.dumps(measure_rungs(**job) if rungs else measure(**job)))
+        rungs = job["program"] == "rungs"
+        print(json.dumps(measure_rungs(job["seed"], job["part"]) if rungs else measure(**job)))
         return
     part, repeats = (20, 1) if options.quick else (1, options.repeats)
     rows = []
@@ -204,7 +183,10 @@ def main():
                "runs": rows}
     print(json.dumps(content["summary"], indent=1))
     if not options.quick:
-        write_then_rename(HERE / "word2vec.json", content)
+        from mmfuse_utils.cache import write_then_rename
+
+        with write_then_rename(HERE / "word2vec.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,24 @@
-"""The benchmark scripts: what they compute from measurements, and what they take from chapter 2."""
+"""The benchmark scripts: what they compute from measurements, and chapter 2's own functions."""
 
-import importlib.util
-from pathlib import Path
-
+import gensim_study
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def load(name):
-    """A script of `benchmarks/` as a module."""
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import ratings
+import torch
+import word2vec as race
+from gensim.models import KeyedVectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import logsigmoid
 
 
 @pytest.fixture(scope="module")
-def race():
-    return load("word2vec")
+def chapter():
+    """The functions that the reader of chapter 2 sees."""
+    return race.chapter_names(part=50)
 
 
-@pytest.fixture(scope="module")
-def study():
-    return load("gensim_study")
-
-
-def test_ratios_are_taken_within_a_round(race):
+def test_ratios_are_taken_within_a_round():
     speeds = {("numpy", 1): 6, ("gensim", 1): 2, ("numpy", 2): 2, ("gensim", 2): 1}
     rows = [{"program": program, "seed": seed, "threads": 1, "learning_rate": 0.05, "speed": speed}
             for (program, seed), speed in speeds.items()]
@@ -35,27 +26,41 @@ def test_ratios_are_taken_within_a_round(race):
     assert race.ratios(rows, "speed", 1) == {"median": 2.5, "low": 2, "high": 3}
 
 
-def test_scores_see_the_order_of_the_ratings(race, monkeypatch):
+def test_scores_see_the_order_of_the_ratings(monkeypatch):
     rated = [(f"a{i}", f"b{i}", float(i)) for i in range(10)] + [("a0", "unknown", 5.0)]
-    monkeypatch.setattr(race, "human_ratings", lambda name: rated)
+    monkeypatch.setattr(ratings, "human_ratings", lambda name: rated)
     words = [word for i in range(10) for word in (f"a{i}", f"b{i}")]
     turned = [[np.cos(i), np.sin(i)] for i in np.linspace(3, 0, 10)]    # nearer as they rate higher
-    vectors = np.stack([np.tile([2, 0], (10, 1)), turned], axis=1).reshape(20, 2)
-    found = race.scores(words, vectors)
+    pairs = np.stack([np.tile([2, 0], (10, 1)), turned], axis=1).reshape(20, 2)
+    vectors, turned_round = KeyedVectors(2), KeyedVectors(2)
+    vectors.add_vectors(words, pairs)
+    turned_round.add_vectors(words[::-1], pairs)
+    found = race.scores(vectors)
     assert found["wordsim353"] == found["simlex999.odd"] == pytest.approx(1)
-    assert race.scores(words[::-1], vectors)["wordsim353.even"] == pytest.approx(-1)
+    assert race.scores(turned_round)["wordsim353.even"] == pytest.approx(-1)
+    halves = ratings.halves(vectors, "wordsim353", vectors.key_to_index.__contains__)
+    assert {part: len(rows) for part, rows in halves.items()} == {"all": 10, "even": 5, "odd": 5}
 
 
-def test_a_quick_training_of_each_program(race):
+def test_a_quick_training_of_each_program():
     sentences = [["sea", "wave"], ["sky", "cloud"], ["sea", "ship"]] * 20
-    settings = {**race.SETTINGS, "dim": 8, "subsample": 0}
+    changed = {**race.SETTINGS, "dim": 8, "subsample": 0}
     for train in race.PROGRAMS.values():
-        words, vectors = train(sentences, 1, 1, settings)
-        assert sorted(words) == ["cloud", "sea", "ship", "sky", "wave"] and vectors.shape == (5, 8)
+        vectors = train(sentences, 1, 1, changed)
+        assert sorted(vectors.index_to_key) == ["cloud", "sea", "ship", "sky", "wave"]
+        assert vectors.vectors.shape == (5, 8)
 
 
-def test_chapter_2s_loop_and_minibatch_make_the_same_move(race):
-    chapter = race.chapter_names(part=50)
+def test_the_study_chooses_a_setting_by_its_even_rows_and_not_by_a_lucky_seed():
+    def run(name, even, odd):
+        return {"name": name, "scores": {f"{test}.{half}": {"score": x} for test in ratings.LISTS
+                                         for half, x in (("even", even), ("odd", odd))}}
+    rows = [run("reference", 0.5, 0.9), run("reference, seed 2", 0.7, 0.9), run("CBOW", 0.65, 0.1)]
+    assert gensim_study.choose(rows) == "CBOW"
+    assert gensim_study.VARIANTS["reference"] == {}
+
+
+def test_chapter_2s_loop_and_minibatch_make_the_same_move(chapter):
     loop, batch = (chapter["run"](chapter[name], 300, batch_size=1, dim=8, dtype=np.float64)
                    for name in ("loop_step", "minibatch_step"))
     np.testing.assert_allclose(loop[0], batch[0], atol=1e-12)
@@ -63,10 +68,58 @@ def test_chapter_2s_loop_and_minibatch_make_the_same_move(race):
     assert np.abs(loop[1]).max() > 0
 
 
-def test_the_study_chooses_a_setting_by_its_even_rows_and_not_by_a_lucky_seed(study):
-    def run(name, even, odd):
-        return {"name": name, "scores": {f"{test}.{half}": {"score": x} for test in study.LISTS
-                                         for half, x in (("even", even), ("odd", odd))}}
-    rows = [run("reference", 0.5, 0.9), run("reference, seed 2", 0.7, 0.9), run("CBOW", 0.65, 0.1)]
-    assert study.choose(rows) == "CBOW"
-    assert study.VARIANTS["reference"] == {}
+SHAPES = dict(seed=st.integers(0, 10**6), n_words=st.integers(1, 30), dim=st.integers(1, 9),
+              n_pairs=st.integers(1, 40), k=st.integers(1, 6), scale=st.sampled_from([0.01, 1, 5]),
+              rate=st.sampled_from([0.001, 0.1, 1.0]))
+
+
+def torch_step(v, u, centers, contexts, negatives, rate):
+    """The minibatch's step by automatic differentiation, its cap by a plain loop."""
+    tv, tu = (torch.tensor(table, requires_grad=True) for table in (v, u))
+    counted = torch.tensor(negatives != contexts[:, None])
+    noise = torch.einsum("pd,pkd->pk", tv[centers], tu[negatives])
+    loss = -logsigmoid((tv[centers] * tu[contexts]).sum(1)) - (logsigmoid(-noise) * counted).sum(1)
+    loss.sum().backward()
+    bound_v, bound_u = np.zeros(len(v)), np.zeros(len(u))
+    for c, o, drawn in zip(centers, contexts, negatives):
+        for target in [o, *drawn[drawn != o]]:
+            bound_v[c] += (u[target] ** 2).sum() / 4
+            bound_u[target] += (v[c] ** 2).sum() / 4
+    sizes = [np.minimum(rate, 1 / np.maximum(bound, 1e-300)) for bound in (bound_v, bound_u)]
+    moved = [old - size[:, None] * t.grad.numpy() for old, size, t in zip((v, u), sizes, (tv, tu))]
+    return *moved, loss.mean().item()
+
+
+@settings(deadline=None, max_examples=60)
+@given(**SHAPES)
+def test_the_capped_minibatch_equals_autograd_and_keeps_to_its_bound(
+        chapter, seed, n_words, dim, n_pairs, k, scale, rate):
+    rng = np.random.default_rng(seed)
+    v, u = rng.normal(scale=scale, size=(2, n_words, dim))
+    centers, contexts = rng.integers(n_words, size=(2, n_pairs))
+    batch = centers, contexts, rng.integers(n_words, size=(n_pairs, k)), rate
+    new_v, new_u = v.copy(), u.copy()
+    loss = chapter["minibatch_step"](new_v, new_u, *batch, step_size=chapter["capped"])
+    torch_v, torch_u, torch_loss = torch_step(v, u, *batch)
+    assert loss == pytest.approx(torch_loss)
+    np.testing.assert_allclose(new_v, torch_v, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(new_u, torch_u, rtol=1e-9, atol=1e-12)
+    met_v = np.bincount(centers, minlength=n_words) * (1 + k)
+    met_u = np.bincount(np.append(contexts, batch[2]), minlength=n_words)
+    for new, old, n in ((new_v, v, met_v), (new_u, u, met_u)):
+        assert (np.linalg.norm(new - old, axis=1) <= np.sqrt(4 * n * rate) + 1e-9).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(1, 5)), min_size=2,
+                max_size=25))
+def test_chapter_2s_pairs_and_windows_equal_a_plain_loop(chapter, tokens):
+    words, sentences, reach = np.array(tokens).T
+    sentences = np.sort(sentences)
+    expected = [(words[i], words[j]) for i in range(len(words)) for j in range(len(words))
+                if i != j and sentences[i] == sentences[j] and abs(i - j) <= reach[i]]
+    pairs = chapter["window_pairs"](words, sentences, reach)
+    assert sorted(map(tuple, pairs.tolist())) == sorted(expected)
+    around, mask = chapter["windows_of"](words, sentences, reach)
+    listed = [(words[i], around[i, j]) for i, j in np.argwhere(mask)]
+    assert sorted(listed) == sorted(expected)

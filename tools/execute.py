@@ -138,10 +138,10 @@ def run_notebooks(root, names, seconds):
         folder = Path(temporary).resolve()
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "benchmarks").mkdir()
-        for path in [*(root / "benchmarks").glob("*.json"),         # which some notebooks read
-                     *(root / "notebooks" / name for name in names)]:
-            recorded = path.parent.name == "benchmarks"
-            shutil.copyfile(path, folder / ("benchmarks" if recorded else "") / path.name)
+        for path in (root / "benchmarks").glob("*.json"):           # some notebooks read them
+            shutil.copyfile(path, folder / "benchmarks" / path.name)
+        for name in names:
+            shutil.copyfile(root / "notebooks" / name, folder / name)
         order = sorted(names, key=lambda name: -seconds.get(name, 0))
         pytest.main(["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}",
                      "-n", str(min(2, len(names))), "--dist", "worksteal", "--rootdir",
