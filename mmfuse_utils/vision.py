@@ -97,11 +97,11 @@ def load_images(paths: Sequence[str | Path], size: int = 128) -> np.ndarray:
     """Picture files of any kind as the network expects them: (n_paths, size, size, 3), uint8.
 
     Cameras' rotation marks are obeyed, transparent parts become white, gray, palette, CMYK and
-    16-bit pictures become red-green-blue; then the shorter side is resized to `size` and the
-    middle is cut out.
+    16-bit gray pictures become red-green-blue, an animation its first frame; then the shorter
+    side is resized to `size` and the middle is cut out.
 
     Raises ValueError, before anything is computed from them, naming all files that are missing,
-    broken, of no known format or larger than `MAX_PIXELS`.
+    broken, of no known format, in 32-bit gray or larger than `MAX_PIXELS`.
 
     >>> load_images([])
     array([], shape=(0, 128, 128, 3), dtype=uint8)
@@ -124,11 +124,11 @@ def _decode(path: str | Path) -> Image.Image:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} by {height} pixels are more than {MAX_PIXELS:,}")
-        if picture.mode == "F":
-            raise ValueError("pixels are floating-point numbers of unknown range")
-        if picture.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip them
-            return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8)).convert("RGB")
+        if picture.mode in ("F", "I"):
+            raise ValueError("32-bit gray values have no known brightest value")
         upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I;16"):  # Pillow's own conversion would clip the values
+            return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8)).convert("RGB")
         return Image.fromarray(on_white(upright.convert("RGBA")))
 
 

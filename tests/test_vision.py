@@ -203,12 +203,13 @@ def test_files_of_any_mode_become_red_green_blue(drawing, tmp_path, mode):
     drawing.convert("L" if mode == "1" else "RGB").convert(mode).save(path)
     loaded = load_images([path], size=20)
     assert loaded.shape == (1, 20, 20, 3) and loaded.dtype == np.uint8
-    if mode not in ("L", "LA", "1"):
-        np.testing.assert_allclose(loaded[0, 10, 3], (250, 20, 20), atol=60)
-        np.testing.assert_allclose(loaded[0, 10, 16], (90, 100, 160), atol=60)
-    elif mode != "1":
-        np.testing.assert_allclose(loaded[0, 10, 3], 3 * [np.asarray(drawing.convert("L"))[20, 10]],
-                                   atol=2)
+    left, right = loaded[0, 5:15, 2:7].mean((0, 1)), loaded[0, 5:15, 13:18].mean((0, 1))
+    if mode in ("L", "LA", "1"):    # ITU-R BT.601; black and white dots stand for gray
+        np.testing.assert_allclose(left, 3 * [88.8], atol=20 if mode == "1" else 2)
+        np.testing.assert_allclose(right, 3 * [103.9], atol=20 if mode == "1" else 2)
+    else:                           # a palette of 216 colors has steps of 51
+        np.testing.assert_allclose(left, (250, 20, 20), atol=26 if "P" in mode else 4)
+        np.testing.assert_allclose(right, (90, 100, 160), atol=26 if "P" in mode else 4)
 
 
 def test_transparent_parts_become_white(tmp_path):
@@ -229,16 +230,18 @@ def test_sixteen_bits_keep_their_brightness(tmp_path):
 def test_a_rotation_mark_is_obeyed(drawing, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6                                # "turn me a quarter clockwise"
-    drawing.save(tmp_path / "turned.png", exif=exif)
-    red = load_images([tmp_path / "turned.png"], size=20)[0, :, :, 0] > 200
-    assert red[:8].all() and not red[12:].any()
+    deep = Image.fromarray(np.asarray(drawing)[:, :, 0].astype(np.uint16) * 257)
+    for name, picture in (("turned.png", drawing), ("deep.png", deep)):
+        picture.save(tmp_path / name, exif=exif)
+        red = load_images([tmp_path / name], size=20)[0, :, :, 0] > 200
+        assert red[:8].all() and not red[12:].any()
 
 
 def test_all_files_that_cannot_be_used_are_named(drawing, tmp_path, monkeypatch):
     monkeypatch.setattr(vision, "MAX_PIXELS", 5000)
-    good, cut, text, empty, large, real, missing = paths = [
+    good, cut, text, empty, large, real, whole, missing = paths = [
         tmp_path / name for name in ("good.png", "cut.jpg", "text.png", "empty.png", "large.png",
-                                     "real.tif", "missing.png")]
+                                     "real.tif", "whole.tif", "missing.png")]
     drawing.save(good)
     drawing.save(cut)
     cut.write_bytes(cut.read_bytes()[:400])
@@ -246,10 +249,11 @@ def test_all_files_that_cannot_be_used_are_named(drawing, tmp_path, monkeypatch)
     empty.write_bytes(b"")
     drawing.resize((90, 60)).save(large)
     Image.fromarray(np.ones((9, 9), np.float32)).save(real)
-    with pytest.raises(ValueError, match="6 of 7 pictures cannot be used") as caught:
+    Image.fromarray(np.full((9, 9), 100_000, np.int32)).save(whole)
+    with pytest.raises(ValueError, match="7 of 8 pictures cannot be used") as caught:
         load_images(paths)
     message = str(caught.value)
-    assert all(str(path) in message for path in (cut, text, empty, large, real, missing))
+    assert all(str(path) in message for path in (cut, text, empty, large, real, whole, missing))
     assert str(good) not in message and "90 by 60 pixels are more than 5,000" in message
 
 
