@@ -55,7 +55,7 @@ def test_the_study_chooses_a_setting_by_its_even_rows_and_not_by_a_lucky_seed():
     def run(name, even, odd):
         return {"name": name, "scores": {f"{test}.{half}": {"score": x} for test in ratings.LISTS
                                          for half, x in (("even", even), ("odd", odd))}}
-    rows = [run("reference", 0.5, 0.9), run("reference, seed 2", 0.7, 0.9), run("CBOW", 0.65, 0.1)]
+    rows = [run("reference", 0.5, 0.9), run("reference", 0.7, 0.9), run("CBOW", 0.65, 0.1)]
     assert gensim_study.choose(rows) == "CBOW"
     assert gensim_study.VARIANTS["reference"] == {}
 
