@@ -9,19 +9,34 @@ import time
 
 from mmfuse_utils.cache import CacheError
 from mmfuse_utils.data import load_clips, load_emoji
+from mmfuse_utils.data.clips import ClipTable, load_every_motion
 from mmfuse_utils.data.emoji import LANGUAGES
 from mmfuse_utils.data.sources import SOURCES, FetchError, package_path
 from mmfuse_utils.text import load_word_vectors
-from mmfuse_utils.video import clip_features
+from mmfuse_utils.video import (clip_difference_pictures, clip_features, clip_frame_features,
+                                clip_subject_features)
 from mmfuse_utils.vision import picture_features
 
 STEPS = {
     "data packages": lambda: [package_path(name) for name in SOURCES],
     "pictures": lambda: load_emoji(LANGUAGES),
     "picture features": lambda: picture_features(load_emoji()),
-    "clip features": lambda: clip_features(load_clips(load_emoji())),
+    "clip features": lambda: _clip_features(load_clips(load_emoji())),
+    "clips in every motion": lambda: [_gallery_features(part) for part in ("validation", "test")],
     "word vectors": load_word_vectors,
 }
+
+
+def _clip_features(clips: ClipTable) -> None:
+    for compute in (clip_frame_features, clip_features, clip_difference_pictures):
+        compute(clips)
+
+
+def _gallery_features(part: str) -> None:
+    emoji = load_emoji()
+    clips = load_every_motion(emoji, getattr(emoji.split(), part))
+    clip_subject_features(clips)
+    clip_difference_pictures(clips)
 
 
 def main() -> int:

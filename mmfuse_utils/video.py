@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
+from scipy.ndimage import uniform_filter
 from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
@@ -10,6 +12,8 @@ from mmfuse_utils.data.clips import N_FRAMES, ClipTable
 from mmfuse_utils.vision import Backbone, extract_features, load_backbone
 
 CLIPS_AT_ONCE = 32
+LOOKS, WINDOW, CROP, CROP_PIXELS = (1, 3, 5), 45, 56, 112  # see `moving_crops`
+DIFFERENCE_SIZE = 32  # side of a difference picture
 MAP_SIZE, THRESHOLD = 24, 10.0  # side of a motion map in cells; gray levels that count as change
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
@@ -17,7 +21,7 @@ _BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 def clip_frame_features(clips: ClipTable, backbone: Backbone | None = None) -> np.ndarray:
     """Features of every frame of every clip: (n_clips, 8, dim), float32, kept in the cache."""
     backbone = backbone or load_backbone()
-    key = content_key(backbone.name, backbone.weights, clips.key, clips.motion)
+    key = content_key(backbone.name, backbone.weights, clips.content_key())
 
     def batch_features(frames: np.ndarray) -> np.ndarray:
         flat = extract_features(frames.reshape(-1, *frames.shape[2:]), backbone)
@@ -26,9 +30,23 @@ def clip_frame_features(clips: ClipTable, backbone: Backbone | None = None) -> n
     return cached_array("clips", key, lambda: _in_batches(clips, batch_features, "Clip features"))
 
 
+def clip_subject_features(clips: ClipTable, backbone: Backbone | None = None) -> np.ndarray:
+    """Mean features of each clip's `moving_crops`: (n_clips, dim), float32, kept in the cache."""
+    backbone = backbone or load_backbone()
+    key = content_key("crops", LOOKS, WINDOW, CROP, CROP_PIXELS, backbone.name, backbone.weights,
+                      clips.content_key())
+
+    def batch_features(frames: np.ndarray) -> np.ndarray:
+        crops = moving_crops(frames)
+        flat = extract_features(crops.reshape(-1, *crops.shape[2:]), backbone)
+        return flat.reshape(len(frames), len(LOOKS), -1).mean(axis=1)
+
+    return cached_array("clips", key, lambda: _in_batches(clips, batch_features, "Clip subjects"))
+
+
 def clip_motion_features(clips: ClipTable) -> np.ndarray:
     """`motion_maps` of every clip as rows: (n_clips, 5 * 24 * 24), float32, kept in the cache."""
-    key = content_key("motion maps", MAP_SIZE, THRESHOLD, clips.key, clips.motion)
+    key = content_key("motion maps", MAP_SIZE, THRESHOLD, clips.content_key())
 
     def batch_maps(frames: np.ndarray) -> np.ndarray:
         return motion_maps(frames).reshape(len(frames), -1)
@@ -36,14 +54,21 @@ def clip_motion_features(clips: ClipTable) -> np.ndarray:
     return cached_array("clips", key, lambda: _in_batches(clips, batch_maps, "Clip motion"))
 
 
+def clip_difference_pictures(clips: ClipTable) -> np.ndarray:
+    """`difference_pictures` of every clip: (n_clips, 7, 32, 32), float32, kept in the cache."""
+    key = content_key("difference pictures", DIFFERENCE_SIZE, clips.content_key())
+    return cached_array("clips", key,
+                        lambda: _in_batches(clips, difference_pictures, "Clip differences"))
+
+
 def clip_features(clips: ClipTable) -> np.ndarray:
     """One vector a clip, for what moves and for how: (n_clips, 1280 + 2880), float32.
 
-    The first 1280 numbers are the mean over frames of `clip_frame_features`, which know the
-    subject; the others are `clip_motion_features`, which know the motion. Each part has
-    length 1, so that neither drowns the other in a dot product.
+    The first 1280 numbers are `clip_subject_features`, which know the subject; the others are
+    `clip_motion_features`, which know the motion. Each part has length 1, so that neither
+    drowns the other in a dot product.
     """
-    parts = pool_mean(clip_frame_features(clips)), clip_motion_features(clips)
+    parts = clip_subject_features(clips), clip_motion_features(clips)
     lengths = [np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in parts]
     return np.hstack([part / length for part, length in zip(parts, lengths, strict=True)])
 
@@ -121,6 +146,46 @@ def frame_changes(frames: np.ndarray) -> np.ndarray:
         raise ValueError("Expected frames as uint8 of shape (n, n_frames, height, width, 3); got "
                          f"{frames.dtype} of shape {frames.shape}.")
     return np.diff(frames.astype(np.float32) @ _BRIGHTNESS, axis=1)
+
+
+def moving_crops(frames: np.ndarray) -> np.ndarray:
+    """What moves, cut out and enlarged: (n, 3, 112, 112, 3), uint8.
+
+    frames : (n, n_frames, height, width, 3), uint8, with six frames or more.
+
+    In frames 1, 3 and 5, look where the picture changes most, from the frame before and to the
+    frame after, in a window of 45 by 45 pixels; cut out 56 by 56 pixels around its center. The
+    square root of the change keeps one hard edge from outweighing a whole subject.
+    """
+    change = np.sqrt(np.abs(frame_changes(frames)))
+    crops = []
+    for clip, changes in zip(frames, change, strict=True):
+        for look in LOOKS:
+            energy = uniform_filter(changes[look - 1] + changes[look], WINDOW, mode="constant")
+            down, right = np.unravel_index(energy.argmax(), energy.shape)
+            crops.append(_cut(clip[look], int(right), int(down)))
+    return np.stack(crops).reshape(len(frames), len(LOOKS), CROP_PIXELS, CROP_PIXELS, 3)
+
+
+def _cut(frame: np.ndarray, right: int, down: int) -> np.ndarray:
+    """A square around a center, pushed back into the frame where it would stick out."""
+    height, width, _ = frame.shape
+    left = min(max(right - CROP // 2, 0), width - CROP)
+    top = min(max(down - CROP // 2, 0), height - CROP)
+    return np.asarray(Image.fromarray(frame).resize(
+        (CROP_PIXELS, CROP_PIXELS), Image.Resampling.BICUBIC,
+        box=(left, top, left + CROP, top + CROP)))
+
+
+def difference_pictures(frames: np.ndarray, size: int = DIFFERENCE_SIZE) -> np.ndarray:
+    """`frame_changes` at a lower resolution: (n, n_frames - 1, size, size), in gray levels.
+
+    frames : (n, n_frames, height, width, 3), uint8, square, its side a multiple of size.
+
+    >>> difference_pictures(np.zeros((2, 8, 96, 96, 3), np.uint8)).shape
+    (2, 7, 32, 32)
+    """
+    return _cell_means(frame_changes(frames), size)
 
 
 def motion_history(changed: np.ndarray) -> np.ndarray:

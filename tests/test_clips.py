@@ -15,8 +15,11 @@ from scipy import stats
 
 from mmfuse_utils.data import clips as module
 from mmfuse_utils.data import load_clips, load_emoji
-from mmfuse_utils.data.clips import MOTIONS, PHRASES, Pose, draw_clip, ground, with_article
+from mmfuse_utils.data.clips import (CAMERA, DRIFT, MOTIONS, PHRASES, Pose, draw_clip, ground,
+                                     load_every_motion, with_article)
 
+LOOKS = ("right", "down", "size", "speed", "camera right", "camera down", "shape right",
+         "shape down", "shape side")
 DIGEST = """
 import hashlib
 from mmfuse_utils.data import load_clips, load_emoji
@@ -38,15 +41,19 @@ def clips(emoji):
 
 @pytest.fixture(scope="module")
 def looks(clips):
-    """Start (right, down) and size of every clip, as `draw_clip` is asked for them."""
+    """What is drawn for every clip, whatever its motion: a column for each name in `LOOKS`."""
     seen = []
+
+    def note(sprite, motion, background, center, size, speed, camera, shapes):
+        seen.append([*center, size, speed, *camera, *shapes[0][2], shapes[0][0].width])
+        return np.zeros(1)
+
     patch = pytest.MonkeyPatch()
     patch.setattr(module, "read_picture", lambda path: None)
-    patch.setattr(module, "draw_clip", lambda sprite, motion, background, center, size:
-                  seen.append([*center, size]) or np.zeros(1))
+    patch.setattr(module, "draw_clip", note)
     clips.load_frames(range(len(clips)))
     patch.undo()
-    return np.array(seen)
+    return dict(zip(LOOKS, np.array(seen).T, strict=True))
 
 
 def test_the_table(clips, emoji):
@@ -108,12 +115,17 @@ def test_the_first_frame_is_the_same_whatever_the_motion(clips):
         assert all((frame == firsts[0]).all() for frame in firsts)
 
 
-@pytest.mark.parametrize("what", [0, 1, 2], ids=["right", "down", "size"])
-def test_start_and_size_tell_nothing_about_the_motion(clips, looks, what):
-    groups = [looks[np.array(clips.motion) == motion, what] for motion in MOTIONS]
+@pytest.mark.parametrize("what", LOOKS)
+def test_how_a_clip_looks_tells_nothing_about_the_motion(clips, looks, what):
+    groups = [looks[what][np.array(clips.motion) == motion] for motion in MOTIONS]
     assert stats.kruskal(*groups).pvalue > 0.001
-    low, high = ((36, 60), (36, 60), (26, 38))[what]
-    assert stats.kstest(looks[:, what], "uniform", (low, high - low)).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("what", "low", "high"), [
+    ("right", 36, 60), ("down", 36, 60), ("size", 38, 52), ("speed", 0.6, 1.3),
+    ("camera right", -CAMERA, CAMERA), ("shape right", -DRIFT, DRIFT)])
+def test_looks_are_drawn_evenly(looks, what, low, high):
+    assert stats.kstest(looks[what], "uniform", (low, high - low)).pvalue > 0.001
 
 
 @pytest.mark.parametrize("column", ["style", "group"])
@@ -140,18 +152,54 @@ def test_a_motion_starts_at_rest_and_then_moves(motion):
 
 def test_a_subject_stays_in_sight(clips, looks):
     """The center never leaves the picture."""
-    for (right, down, _), motion in zip(looks, clips.motion, strict=True):
+    for row, motion in enumerate(clips.motion):
+        right, down, speed, camera_right, camera_down = (
+            looks[name][row] for name in ("right", "down", "speed", "camera right", "camera down"))
         for u in np.linspace(0, 1, 8):
-            pose = MOTIONS[motion](u)
-            assert 0 < right + pose.right < 96 and 0 < down + pose.down < 96
+            pose = MOTIONS[motion](u).times(speed)
+            assert 0 < right + pose.right - camera_right * u < 96
+            assert 0 < down + pose.down - camera_down * u < 96
 
 
-def test_the_background_is_pale_and_does_not_move(clips):
-    frames = clips.load_frames([3])[0]
-    np.testing.assert_array_equal(frames[:, :3, :3], np.broadcast_to(frames[0, :3, :3],
-                                                                    (8, 3, 3, 3)))
+def test_the_ground_is_textured_and_leaves_room_for_the_camera():
     picture = np.asarray(ground(np.random.default_rng(0)))
-    assert picture.shape == (96, 96, 3) and picture.mean() > 170 and picture.std() > 1
+    assert picture.shape == (96 + 2 * CAMERA, 96 + 2 * CAMERA, 3)
+    assert picture.mean() > 150 and picture.std() > 5
+
+
+def test_the_camera_drifts_over_the_ground_and_the_subject():
+    background, dot = ground(np.random.default_rng(0)), Image.new("RGBA", (9, 9), "red")
+    still = draw_clip(dot, lambda u: Pose(), background, (48.2, 48.2), 9)
+    drifting = draw_clip(dot, lambda u: Pose(), background, (48.2, 48.2), 9, camera=(3, -2))
+    np.testing.assert_array_equal(still[0], drifting[0])
+    np.testing.assert_array_equal(still[0, :-2, 3:], drifting[-1, 2:, :-3])
+
+
+def test_shapes_drift_behind_the_subject():
+    paper, dot = Image.new("RGB", (96, 96), "white"), Image.new("RGBA", (9, 9), "red")
+    shape = Image.new("RGBA", (7, 7), "blue"), np.array([48.0, 48.0]), np.array([20.0, 0.0])
+    frames = draw_clip(dot, lambda u: Pose(), paper, (48, 48), 9, shapes=[shape])
+    blue = (frames == (0, 0, 255)).all(axis=-1)
+    assert not blue[0].any() and blue[-1].sum() == 49
+    assert np.nonzero(blue[-1])[1].mean() == pytest.approx(68, abs=1)
+
+
+def test_a_pose_at_another_speed():
+    half = Pose(right=4, down=-8, scale=0.25, turn=90, opacity=0.16).times(0.5)
+    assert dataclasses.astuple(half) == pytest.approx((2, -4, 0.5, 45, 0.4))
+
+
+def test_every_motion_of_every_subject(clips, emoji):
+    test = emoji.split().test
+    gallery = load_every_motion(emoji, test)
+    subjects = set(clips.subject_row) & set(test)
+    assert len(gallery) == len(MOTIONS) * len(subjects)
+    assert set(zip(gallery.subject_row, gallery.motion, strict=True)) == {
+        (subject, motion) for subject in subjects for motion in MOTIONS}
+    assert len(set(gallery.style)) == len(set(emoji.pictures.style))
+    rows = [row for row in range(len(gallery)) if gallery.key[row] == gallery.key[0]]
+    first = gallery.load_frames(rows)[:, 0]
+    assert len(rows) > 1 and (first == first[0]).all()
 
 
 def test_captions_are_an_article_a_name_and_a_phrase(clips, emoji):

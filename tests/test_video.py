@@ -121,6 +121,32 @@ def test_a_still_clip_has_empty_motion_maps():
     assert not video.motion_maps(still).any()
 
 
+def test_difference_pictures_are_means_of_cells():
+    frames = np.zeros((1, 2, 96, 96, 3), np.uint8)
+    frames[0, 1, :3, 3:6] = 90
+    expected = np.zeros((1, 1, 32, 32))
+    expected[0, 0, 0, 1] = 90
+    np.testing.assert_allclose(video.difference_pictures(frames), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("center", [(36, 60), (48, 48), (60, 40)])
+@pytest.mark.parametrize("name", MOTIONS)
+def test_crops_show_what_moves(name, center):
+    frames = draw_clip(wedge(), MOTIONS[name], paper(), center, 40)
+    crops = video.moving_crops(frames[None])[0].astype(int)
+    assert crops.shape == (3, 112, 112, 3)
+    for crop, frame in zip(crops, frames[[1, 3, 5]].astype(int), strict=True):
+        seen, there = ((255 - picture[..., 1]).sum() for picture in (crop, frame))
+        assert seen / 4 > 0.7 * there  # a crop has four pixels for each of the frame's
+
+
+def test_a_shape_that_stands_still_is_not_cropped():
+    still = draw_clip(wedge(), MOTIONS["shake"], paper(), (70, 70), 30)
+    still[:, 5:30, 5:30] = (0, 0, 255)
+    crops = video.moving_crops(still[None])[0]
+    assert not (crops == (0, 0, 255)).all(axis=-1).any()
+
+
 def test_frames_of_another_shape_or_type_are_refused():
     with pytest.raises(ValueError, match="uint8 of shape"):
         video.frame_changes(np.zeros((1, 8, 96, 96, 3)))
