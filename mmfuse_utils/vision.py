@@ -1,7 +1,10 @@
 """From pictures to vectors: pretrained backbones, preprocessing, feature extraction."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +25,7 @@ from mmfuse_utils.data.collection import on_white
 
 BATCH_SIZE = 8  # small batches: with 64, the same pictures took twice as long on two cores
 DEFAULT = "efficientnet-lite0"
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MAX_PIXELS = 64_000_000  # decoded, such a picture takes a quarter of a gigabyte
 
 
@@ -43,6 +47,11 @@ class Backbone:
     preprocess: Callable[[torch.Tensor], torch.Tensor]
 
 
+def _ready(model: torch.nn.Module) -> torch.nn.Module:
+    """For use and not for training, on the fastest device, in the memory layout CPUs like."""
+    return model.eval().to(DEVICE, memory_format=torch.channels_last)
+
+
 def _normalizer(mean: tuple[float, ...], std: tuple[float, ...]) -> v2.Compose:
     return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
 
@@ -58,14 +67,15 @@ def _lite0(pretrained: bool) -> Backbone:
             torch.manual_seed(0)
             model = EfficientNet.from_name(DEFAULT)
         name, weights = "random", "seed 0"
-    model.eval()
+    model = _ready(model)
     return Backbone(name, weights, 1280, lambda x: model.extract_features(x).mean((2, 3)),
                     model._fc, _normalizer((0.5,) * 3, (0.5,) * 3))
 
 
 def _resnet(name: str) -> Backbone:
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    model = torchvision.models.get_model(name, weights=weights).eval()
+    with contextlib.redirect_stdout(io.StringIO()):  # torch names a folder of this machine
+        model = _ready(torchvision.models.get_model(name, weights=weights))
     head, model.fc = model.fc, torch.nn.Identity()
     return Backbone(name, str(weights), head.in_features, model, head,
                     _normalizer((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -152,16 +162,20 @@ def extract_features(images: np.ndarray, backbone: Backbone | None = None) -> np
     """
     _check(images)
     backbone = backbone or load_backbone()
-    features = [backbone.body(backbone.preprocess(torch.from_numpy(batch).permute(0, 3, 1, 2)))
-                for batch in np.array_split(images, max(1, len(images) // BATCH_SIZE))]
-    return torch.cat(features).numpy()
+    batches = np.array_split(images, max(1, len(images) // BATCH_SIZE))
+    return np.concatenate([_forward(batch, backbone) for batch in batches])
+
+
+def _forward(batch: np.ndarray, backbone: Backbone) -> np.ndarray:
+    pixels = torch.from_numpy(batch).to(DEVICE).permute(0, 3, 1, 2)
+    return backbone.body(backbone.preprocess(pixels)).cpu().numpy()
 
 
 @torch.inference_mode()
 def class_probabilities(features: np.ndarray, backbone: Backbone | None = None) -> np.ndarray:
     """ImageNet class probabilities from pooled features: (n, dim) to (n, 1000)."""
     backbone = backbone or load_backbone()
-    return backbone.head(torch.from_numpy(features)).softmax(dim=1).numpy()
+    return backbone.head(torch.from_numpy(features).to(DEVICE)).softmax(dim=1).cpu().numpy()
 
 
 def imagenet_labels() -> list[str]:
@@ -173,6 +187,23 @@ def imagenet_labels() -> list[str]:
     return list(torchvision.models.ResNet50_Weights.DEFAULT.meta["categories"])
 
 
+def load_ahead(load: Callable[[Sequence], np.ndarray],
+               batches: Sequence[Sequence]) -> Iterator[np.ndarray]:
+    """What `load` gives for each batch; the next one is loaded while this one is worked on.
+
+    >>> list(load_ahead(sum, [[1, 2], [3]]))
+    [3, 3]
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for batch in batches:
+            coming, ready = pool.submit(load, batch), coming
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
 def picture_features(collection: Collection, backbone: Backbone | None = None) -> np.ndarray:
     """Features of all pictures of a collection, one row a picture, kept in the cache."""
     backbone = backbone or load_backbone()
@@ -181,10 +212,10 @@ def picture_features(collection: Collection, backbone: Backbone | None = None) -
     key = content_key(backbone.name, backbone.weights, items)
 
     def compute() -> np.ndarray:
-        starts = tqdm(range(0, len(pictures), BATCH_SIZE), desc="Picture features",
-                      unit="batch", mininterval=1)
-        return np.concatenate([
-            extract_features(collection.load_pictures(range(len(pictures))[i:i + BATCH_SIZE]),
-                             backbone) for i in starts])
+        rows = range(len(pictures))
+        batches = [rows[i:i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
+        progress = tqdm(load_ahead(collection.load_pictures, batches), total=len(batches),
+                        desc="Picture features", unit="batch", mininterval=1)
+        return np.concatenate([extract_features(images, backbone) for images in progress])
 
     return cached_array("features", key, compute)

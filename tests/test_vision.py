@@ -267,3 +267,26 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, extension, share):
     path.write_bytes(whole[:int(share * len(whole))])
     with pytest.raises(ValueError, match=r"1 of 1 pictures cannot be used"):
         load_images([path])
+
+
+def test_batches_are_loaded_one_ahead_and_in_order():
+    loaded = []
+
+    def load(batch):
+        loaded.append(batch)
+        return np.array(batch)
+
+    batches = [[0, 1], [2], [3, 4]]
+    coming = vision.load_ahead(load, batches)
+    np.testing.assert_array_equal(next(coming), [0, 1])
+    assert loaded[0] == [0, 1] and [3, 4] not in loaded
+    assert [batch.tolist() for batch in coming] == batches[1:]
+    assert list(vision.load_ahead(load, [])) == []
+
+
+def test_what_goes_wrong_while_loading_ahead_is_raised():
+    def load(batch):
+        raise ValueError(f"cannot read {batch}")
+
+    with pytest.raises(ValueError, match="cannot read 7"):
+        list(vision.load_ahead(load, [7, 8]))
