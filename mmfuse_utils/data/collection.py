@@ -99,8 +99,9 @@ def read_picture(path: str) -> Image.Image:
 
 def on_white(picture: Image.Image) -> np.ndarray:
     """Pixels of a transparent picture laid on white: (height, width, 3), uint8."""
-    paper = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(paper, picture).convert("RGB"))
+    paper = Image.new("RGB", picture.size, "white")
+    paper.paste(picture, mask=picture.getchannel("A"))
+    return np.asarray(paper)
 
 
 def content_words(text: str) -> frozenset[str]:
