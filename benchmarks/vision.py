@@ -1,6 +1,6 @@
 """How fast are picture features made from files, and what makes the network faster?
 
-    python benchmarks/vision.py             # about five minutes; writes vision.json
+    python benchmarks/vision.py             # about three minutes; writes vision.json
     python benchmarks/vision.py --quick     # a few pictures, one round; writes nothing
 
 All programs take turns within a round, with the same pictures, batch and threads; what is read
