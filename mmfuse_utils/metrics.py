@@ -19,17 +19,46 @@ def ranks(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     >>> ranks(np.array([[0.9, 0.1, 0.5], [0.3, 0.3, 0.3]]), np.array([2, 0])).tolist()
     [2, 3]
     """
+    relevant = _gains(similarity, relevant) > 0
+    best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
+    return 1 + ((similarity >= best) & ~relevant).sum(axis=1)
+
+
+def ranked_relevance(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Each query's relevance in the order of its ranking, best score first: (n_queries, n_items).
+
+    similarity : (n_queries, n_items), larger is nearer.
+    relevant : (n_queries, n_items) bool or gains of 0 and more, or (n_queries,) index of the one
+        relevant item.
+
+    Ties count against the model: among equal scores the less relevant item stands first. So the
+    first relevant item stands at `ranks`, and the metrics below agree with those of ranks.
+
+    Raises ValueError as `ranks` does.
+
+    >>> ranked_relevance(np.array([[0.5, 0.9, 0.5]]), np.array([[3, 1, 0]])).tolist()
+    [[1, 0, 3]]
+    """
+    gains = _gains(similarity, relevant)
+    order = np.lexsort((gains, -np.asarray(similarity, dtype=float)), axis=1)
+    return np.take_along_axis(gains, order, axis=1)
+
+
+def _gains(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """`relevant` as a table of the similarity's shape, both checked."""
     if not np.isfinite(similarity).all():
         raise ValueError("A similarity is infinite or not a number, so it has no rank. Look for "
                          "a division by a zero length before this point.")
     relevant = np.asarray(relevant)
     if relevant.ndim == 1:
         relevant = np.arange(similarity.shape[1]) == relevant[:, None]
-    if relevant.shape != similarity.shape or not relevant.any(axis=1).all():
+    if relevant.shape != similarity.shape or not (relevant > 0).any(axis=1).all():
         raise ValueError(f"Every query needs a relevant item: expected shape {similarity.shape} "
                          f"with a true value in each row, got shape {relevant.shape}.")
-    best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
-    return 1 + ((similarity >= best) & ~relevant).sum(axis=1)
+    if not (relevant >= 0).all():
+        raise ValueError("A gain below 0 has no meaning: an item is irrelevant (0) or relevant "
+                         f"(more than 0); the lowest given is {relevant.min()}.")
+    return relevant
 
 
 def hit_at_k(ranks: np.ndarray, k: int) -> float:
@@ -38,7 +67,7 @@ def hit_at_k(ranks: np.ndarray, k: int) -> float:
     Papers on cross-modal retrieval call this Recall@K. For the fraction of relevant items that
     are found see `recall_at_k`.
 
-    ranks : (n_queries,) rank of the first relevant item, 1 is best.
+    ranks : (n_queries,) rank of the first relevant item, 1 is best, from `ranks`.
 
     >>> hit_at_k(np.array([1, 3, 12]), k=10)   # doctest: +NUMBER
     0.67
@@ -49,15 +78,63 @@ def hit_at_k(ranks: np.ndarray, k: int) -> float:
 def recall_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> float:
     """Fraction of each query's relevant items among the first k, averaged over queries.
 
-    similarity : (n_queries, n_items). relevant : (n_queries, n_items) bool.
-    Ties are broken by the order of the items.
+    similarity, relevant : see `ranked_relevance`, which also says how ties count.
 
     >>> recall_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]]), k=2)
     0.5
     """
-    top = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    found = np.take_along_axis(relevant, top, axis=1).sum(axis=1)
-    return float(np.mean(found / relevant.sum(axis=1)))
+    found = ranked_relevance(similarity, relevant) > 0
+    return float(np.mean(found[:, :k].sum(axis=1) / found.sum(axis=1)))
+
+
+def precision_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> float:
+    """Share of relevant items among the first k, averaged over queries.
+
+    similarity, relevant : see `ranked_relevance`, which also says how ties count. With fewer
+        than k relevant items even a perfect ranking stays below 1.
+
+    >>> precision_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]]), k=2)
+    0.5
+    """
+    found = ranked_relevance(similarity, relevant)[:, :k] > 0
+    return float(np.mean(found.sum(axis=1) / k))
+
+
+def mean_average_precision(similarity: np.ndarray, relevant: np.ndarray) -> float:
+    """Precision at the place of each relevant item, averaged over items, then over queries (mAP).
+
+    similarity, relevant : see `ranked_relevance`, which also says how ties count. The ranking is
+        not cut, and every relevant item counts. With one relevant item a query this is
+        `mean_reciprocal_rank`.
+
+    Source: Manning, Raghavan and Schütze (2008), section 8.4.
+
+    >>> found = mean_average_precision(np.array([[0.9, 0.5, 0.1]]), np.array([[1, 0, 1]]))
+    >>> found   # doctest: +NUMBER
+    0.83
+    """
+    found = ranked_relevance(similarity, relevant) > 0
+    precision = np.cumsum(found, axis=1) / np.arange(1, found.shape[1] + 1)
+    return float(np.mean((precision * found).sum(axis=1) / found.sum(axis=1)))
+
+
+def ndcg_at_k(similarity: np.ndarray, gains: np.ndarray, k: int) -> float:
+    """Normalized discounted cumulative gain of the first k, averaged over queries.
+
+    gains : relevance as `ranked_relevance` takes it; graded, or true for 1 and false for 0. An
+        item at place p counts its gain / log2(1 + p); the sum is divided by that of the best
+        possible order. For the exponential form pass 2 ** gains - 1. Ties count against the
+        model.
+
+    Source: Järvelin and Kekäläinen (2002), with the discount that is common now.
+
+    >>> ndcg_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[1, 0, 3]]), k=3)   # doctest: +NUMBER
+    0.69
+    """
+    ranked = ranked_relevance(similarity, gains)
+    ideal = -np.sort(-ranked.astype(float), axis=1)
+    discount = 1 / np.log2(2 + np.arange(min(k, ranked.shape[1])))
+    return float(np.mean((ranked[:, :k] @ discount) / (ideal[:, :k] @ discount)))
 
 
 def median_rank(ranks: np.ndarray) -> float:

@@ -1,6 +1,7 @@
-"""Ranking by similarity, and a remedy for hubs."""
+"""Ranking by similarity, hubs, and the remedies for them."""
 
 import numpy as np
+from scipy.special import logsumexp
 
 
 def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -53,6 +54,60 @@ def csls(similarity: np.ndarray, k: int = 10) -> np.ndarray:
     by_query = np.partition(similarity, -k, axis=1)[:, -k:].mean(axis=1, keepdims=True)
     by_item = np.partition(similarity, -k, axis=0)[-k:].mean(axis=0, keepdims=True)
     return 2 * similarity - by_query - by_item
+
+
+def inverted_softmax(similarity: np.ndarray, bank: np.ndarray | None = None,
+                     beta: float = 10.0) -> np.ndarray:
+    """Logarithm of the share that a query has in all that an item gives: (n_queries, n_items).
+
+    similarity : (n_queries, n_items). bank : (n_bank, n_items), similarities of other queries with
+        the same items. beta : inverse temperature, how much the nearest queries count.
+
+    log(exp(beta s) / sum over bank queries of exp(beta s)): an item that is near to many queries
+    gives each of them little. Without a bank the queries are their own bank, which makes the
+    method transductive: a query's ranking depends on the other queries.
+
+    Source: Smith et al. (2017). Raises ValueError when the bank is empty or has other
+    items, or beta is not positive.
+
+    >>> inverted_softmax(np.array([[1.0, 0.8], [1.0, 0.0]])).argmax(axis=1).tolist()
+    [1, 0]
+    """
+    bank = _check_bank(similarity, similarity if bank is None else bank, beta)
+    return beta * similarity - logsumexp(beta * bank, axis=0, keepdims=True)
+
+
+def query_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 10.0, k: int = 1
+               ) -> np.ndarray:
+    """Inverted softmax by a bank of queries, for those queries that run into a hub.
+
+    similarity : (n_queries, n_items). bank : (n_bank, n_items), similarities of queries that were
+        collected before, such as training texts, with the same items. beta : inverse temperature.
+    k : an item is active if it is among the k nearest of a bank query.
+
+    Queries whose nearest item is active get the inverted softmax, the others keep their
+    similarities, so scores may be compared within a row only. Each query is treated by itself.
+
+    Source: Bogolin et al. (2022), the dynamic inverted softmax. Raises ValueError like
+    `inverted_softmax`, and for a k below 1.
+
+    >>> bank = np.array([[0.9, 0.1, 0.1], [0.9, 0.3, 0.2]])     # item 0 is a hub
+    >>> query_bank(np.array([[0.8, 0.7, 0.1], [0.2, 0.3, 0.4]]), bank).argmax(axis=1).tolist()
+    [1, 2]
+    """
+    bank = _check_bank(similarity, bank, beta)
+    active = k_occurrence(bank, k) > 0
+    meets_hub = active[similarity.argmax(axis=1)]
+    return np.where(meets_hub[:, None], inverted_softmax(similarity, bank, beta), similarity)
+
+
+def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float) -> np.ndarray:
+    if bank.ndim != 2 or len(bank) == 0 or bank.shape[1] != similarity.shape[1]:
+        raise ValueError("The bank needs similarities of at least one query with the same "
+                         f"{similarity.shape[1]} items; got shape {bank.shape}.")
+    if not beta > 0:
+        raise ValueError(f"beta must be positive; got {beta}.")
+    return bank
 
 
 def k_occurrence(similarity: np.ndarray, k: int = 10) -> np.ndarray:

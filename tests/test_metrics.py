@@ -1,22 +1,32 @@
-"""Metrics against sorting, torchmetrics, SciPy and simulation; ties against the model."""
+"""Metrics against sorting, scikit-learn, torchmetrics, SciPy and simulation; ties against the
+model, which is the lowest number that any order of equal scores can give."""
 
+import json
 import math
+from itertools import permutations
 
+import metric_names
 import numpy as np
 import pytest
 import torch
+import torchmetrics.functional.retrieval as by_torch
 import torchmetrics.retrieval as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
+from sklearn.metrics import average_precision_score, ndcg_score
 
 from mmfuse_utils.metrics import (
     bootstrap_interval,
     chance_hit_at_k,
     hit_at_k,
+    mean_average_precision,
     mean_reciprocal_rank,
     median_rank,
+    ndcg_at_k,
+    precision_at_k,
+    ranked_relevance,
     ranks,
     recall_at_k,
 )
@@ -122,6 +132,137 @@ def test_with_one_relevant_item_hit_and_recall_are_one_number(random_ranking):
     for k in (1, 5, 10):
         assert hit_at_k(ranks(similarity, wanted), k) == pytest.approx(
             recall_at_k(similarity, np.eye(30, dtype=bool)[wanted], k))
+
+
+def slow(metric, order, k):
+    """A metric of one query from its relevance values in order, by the definition."""
+    found = [gain > 0 for gain in order]
+    places = [i + 1 for i, is_found in enumerate(found) if is_found]
+    if metric is ndcg_at_k:
+        best = sorted(order, reverse=True)
+        ours, ideal = (sum(gain / math.log2(i + 2) for i, gain in enumerate(gains[:k]))
+                       for gains in (order, best))
+        return ours / ideal
+    return {recall_at_k: sum(found[:k]) / sum(found), precision_at_k: sum(found[:k]) / k,
+            hit_at_k: float(any(found[:k])), mean_reciprocal_rank: 1 / places[0],
+            mean_average_precision: sum((i + 1) / place for i, place in enumerate(places))
+            / len(places)}[metric]
+
+
+def by_package(metric, similarity, gains, k):
+    if metric in (hit_at_k, mean_reciprocal_rank):
+        found = ranks(similarity, gains)
+        return metric(found, k) if metric is hit_at_k else metric(found)
+    if metric is mean_average_precision:
+        return metric(similarity, gains)
+    return metric(similarity, gains, k)
+
+
+METRICS = (hit_at_k, recall_at_k, precision_at_k, mean_reciprocal_rank, mean_average_precision,
+           ndcg_at_k)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from([-1, 0, 0.5]), st.integers(0, 3)), min_size=1,
+                max_size=5), st.integers(1, 6))
+def test_ties_give_the_lowest_value_of_any_order(items, k):
+    """Try all orders of the items, sort each by score alone, and take the worst for a metric."""
+    items[0] = items[0][0], max(1, items[0][1])
+    orders = {tuple(gain for _, gain in sorted(order, key=lambda item: -item[0]))
+              for order in permutations(items)}
+    scores, gains = (np.array([column]) for column in zip(*items, strict=True))
+    for metric in METRICS:
+        worst = min(slow(metric, order, k) for order in orders)
+        assert by_package(metric, scores, gains, k) == pytest.approx(worst), metric.__name__
+
+
+@settings(deadline=None)
+@given(rankings(), st.integers(1, 8))
+def test_the_mean_over_queries_is_the_mean_of_single_queries(case, k):
+    similarity, relevant = case
+    for metric in METRICS:
+        single = [by_package(metric, scores[None], row[None], k)
+                  for scores, row in zip(similarity, relevant, strict=True)]
+        assert by_package(metric, similarity, relevant, k) == pytest.approx(np.mean(single))
+
+
+@settings(deadline=None)
+@given(rankings())
+def test_the_first_relevant_item_stands_at_the_rank(case):
+    expected = ranked_relevance(*case).argmax(axis=1) + 1
+    np.testing.assert_array_equal(ranks(*case), expected)
+
+
+def test_average_precision_and_gain_agree_with_scikit_learn(random_ranking):
+    similarity, relevant = random_ranking
+    expected = [average_precision_score(*row) for row in zip(relevant, similarity, strict=True)]
+    assert mean_average_precision(similarity, relevant) == pytest.approx(np.mean(expected))
+    graded = relevant * np.random.default_rng(1).integers(1, 5, relevant.shape)
+    for k in (1, 3, 10, 30, 50):
+        for gains in (relevant, graded, 2.0**graded - 1):
+            assert ndcg_at_k(similarity, gains, k) == pytest.approx(
+                ndcg_score(gains, similarity, k=k))
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 30])
+def test_each_metric_agrees_with_torchmetrics_query_by_query(random_ranking, k):
+    pairs = {precision_at_k: by_torch.retrieval_precision, recall_at_k: by_torch.retrieval_recall,
+             ndcg_at_k: by_torch.retrieval_normalized_dcg}
+    rows = list(zip(*random_ranking, strict=True))
+    tensors = [[torch.from_numpy(array) for array in row] for row in rows]
+    for ours, theirs in pairs.items():
+        expected = np.mean([theirs(*row, top_k=k).item() for row in tensors])
+        assert ours(*random_ranking, k) == pytest.approx(expected, abs=1e-6)
+    expected = np.mean([by_torch.retrieval_average_precision(*row).item() for row in tensors])
+    assert mean_average_precision(*random_ranking) == pytest.approx(expected, abs=1e-6)
+
+
+def test_with_one_relevant_item_average_precision_is_the_reciprocal_rank(random_ranking):
+    similarity, wanted = random_ranking[0], np.arange(40) % 30
+    assert mean_average_precision(similarity, wanted) == pytest.approx(
+        mean_reciprocal_rank(ranks(similarity, wanted)))
+
+
+def test_small_whole_numbers_are_ranked_like_any_scores():
+    """Similarities kept in 8 bits: minus 1 must not become 255."""
+    similarity, relevant = np.array([[0, 1, 2, 255]], dtype=np.uint8), np.array([[1, 2, 0, 3]])
+    assert ranked_relevance(similarity, relevant).tolist() == [[3, 0, 2, 1]]
+
+
+@pytest.mark.parametrize("metric", [ranks, ranked_relevance, mean_average_precision])
+def test_a_gain_below_zero_is_refused(metric):
+    with pytest.raises(ValueError, match="below 0"):
+        metric(np.zeros((1, 3)), np.array([[1, -1, 0]]))
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads(metric_names.OUTPUT.read_text("utf8"))
+
+
+@pytest.mark.parametrize("k", metric_names.CUTS)
+def test_the_recorded_names_are_those_of_the_installed_versions(recorded, k):
+    """What can be run here is run again; what cannot is compared with the package."""
+    ranking = recorded["scores"], recorded["relevant"], k
+    found = {library: by_cut[str(k)] for library, by_cut in recorded["values"].items()}
+    ours = metric_names.with_package(*map(tuple, ranking[:2]), k)
+    assert found["mmfuse_utils"] == pytest.approx(ours)
+    assert found["torchmetrics"] == pytest.approx(
+        metric_names.with_torchmetrics(*map(tuple, ranking[:2]), k))
+    for library in ("ranx", "sentence-transformers"):
+        for name in ("recall", "precision", "ndcg"):
+            assert found[library][f"{name}@k"] == pytest.approx(ours[f"{name}_at_k"])
+        assert found[library]["mrr@k"] == pytest.approx(ours["mean_reciprocal_rank"])
+    assert found["ranx"]["hit_rate@k"] == found["sentence-transformers"]["accuracy@k"] == \
+        ours["hit_at_k"]
+
+
+def test_a_tie_goes_to_whoever_comes_first_unless_it_counts_against():
+    places = {"first": 0, "last": 0}
+    assert metric_names.tied(metric_names.with_package, "hit_at_k") == places
+    by_order = metric_names.tied(
+        lambda scores, relevant, k: {"hit": float(relevant[0])}, "hit")
+    assert by_order == {"first": 1, "last": 0}
 
 
 def test_summaries_by_hand():

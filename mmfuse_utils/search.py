@@ -1,0 +1,168 @@
+"""Search at size: the best items for many queries, exactly, by matrix products."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from mmfuse_utils.retrieval import unit_rows
+
+ROWS = 2048         # queries that share one matrix product
+SCORES = 1 << 24    # scores that a thread holds at once: 64 MiB
+LAST = np.iinfo(np.uint64).max    # a key that no score and column have
+
+
+def search(queries: np.ndarray, items: np.ndarray, k: int, block: int | None = None,
+           threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The k items with the largest inner product for each query: indices, scores (n_queries, k).
+
+    queries : (n_queries, dim). items : (n_items, dim). Computed in float32; for cosines, give
+        unit rows. The best item stands first; of items that score the same, the earlier one.
+    block : items that are scored at once; by default as many as `SCORES` allows.
+    threads : groups of queries that are worked on at once, each with one thread for its matrix
+        products. With 1, the products use the threads that NumPy is set to.
+
+    `top_k` needs all scores; this holds a block of them at a time. A score is looked at twice
+    only if it beats the k-th best so far of its query, so that nearly all the time goes to the
+    matrix product.
+
+    Raises ValueError when the shapes do not fit, k is not between 1 and the number of items, a
+    number or a score is not finite, or block or threads is not positive.
+
+    >>> search(np.array([[1.0, 0.0]]), np.array([[0.5, 1.0], [2.0, 0.0], [1.0, 0.0]]), k=2)
+    (array([[1, 2]]), array([[2., 1.]], dtype=float32))
+    """
+    queries, items = (np.ascontiguousarray(rows, np.float32) for rows in (queries, items))
+    _check(queries, items, k)
+    if threads < 1 or (block is not None and block < 1):
+        raise ValueError(f"block and threads must be positive; got {block} and {threads}.")
+    if threads == 1:
+        indices, scores = _search_group(queries, items, k, block)
+    else:
+        groups = np.array_split(queries, threads)
+        with (_libraries().limit(limits=1, user_api="blas"),
+              ThreadPoolExecutor(threads) as pool):
+            found = pool.map(lambda group: _search_group(group, items, k, block), groups)
+            indices, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+    if not np.isfinite(scores).all():
+        raise ValueError("Some scores are too large for float32; scale the rows to length 1.")
+    return indices, scores
+
+
+def inflate(rows: np.ndarray, n: int, noise: float = 0.3, seed: int = 0) -> np.ndarray:
+    """Make n unit rows that resemble given ones, to measure speed and memory: (n, dim), float32.
+
+    rows : (n_rows, dim) of length 1. Each new row mixes two of them, at least half of the first,
+        with normal noise of about the length `noise`. They add size and no knowledge: no new
+        concept is among them, so how good a retrieval is cannot be measured with them.
+
+    >>> inflate(np.eye(3), 5).shape
+    (5, 3)
+    """
+    rng, rows = np.random.default_rng(seed), np.asarray(rows, np.float32)
+    first, second = rng.integers(len(rows), size=(2, n))
+    share = rng.uniform(0.5, 1, (n, 1)).astype(np.float32)
+    mixed = rng.standard_normal((n, rows.shape[1]), np.float32)
+    mixed *= noise / rows.shape[1] ** 0.5
+    mixed += share * rows[first]
+    mixed += (1 - share) * rows[second]
+    return unit_rows(mixed)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()    # looking for them takes as long as a small search
+
+
+def _check(queries: np.ndarray, items: np.ndarray, k: int) -> None:
+    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+        raise ValueError("Queries and items must be matrices with equally many columns; got "
+                         f"shapes {queries.shape} and {items.shape}.")
+    if not 1 <= k <= len(items):
+        raise ValueError(f"k must be between 1 and the number of items, {len(items)}; got {k}.")
+    for name, rows in (("queries", queries), ("items", items)):
+        if rows.size and not np.isfinite([rows.min(), rows.max()]).all():
+            raise ValueError(f"The {name} hold a number that is infinite or not a number.")
+
+
+def _search_group(queries: np.ndarray, items: np.ndarray, k: int, block: int | None
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """Search with the queries in parts of at most `ROWS`, which share the memory for scores."""
+    n_rows = max(1, min(len(queries), ROWS))
+    starts = _starts(len(items), block or SCORES // n_rows)
+    size = n_rows * np.diff(starts).max()
+    memory = np.empty(size, np.float32), np.empty(size, bool)
+    keys = np.full((len(queries), k), LAST)
+    for row, end in pairwise(_starts(len(queries), ROWS)):
+        best, floor = keys[row:end], np.full(end - row, -np.inf, np.float32)
+        for start, stop in pairwise(starts):
+            shape = end - row, stop - start
+            scores, mask = (flat[:shape[0] * shape[1]].reshape(shape) for flat in memory)
+            np.matmul(queries[row:end], items[start:stop].T, out=scores)
+            found = _better(scores, floor, k, mask)
+            _merge(best, found[0], _to_keys(scores[found], start + found[1]))
+            if stop >= k:
+                floor = _from_keys(best[:, -1])[1]
+    return _from_keys(keys)
+
+
+def _starts(n: int, size: int) -> np.ndarray:
+    """Borders of parts of n things, about equally large, none larger than size."""
+    return np.linspace(0, n, max(1, -(-n // size)) + 1).round().astype(int)
+
+
+def _better(scores: np.ndarray, floor: np.ndarray, k: int, mask: np.ndarray
+            ) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the scores above each row's floor that may be among its k best."""
+    fresh = np.isinf(floor).any()        # nothing is known yet, so that every score would pass
+    if not fresh:
+        np.greater(scores, floor[:, None], out=mask)
+    if fresh or np.count_nonzero(mask) > 4 * k * len(scores):
+        np.greater(scores, np.maximum(floor, _below_kth(scores, k))[:, None], out=mask)
+    return np.divmod(np.flatnonzero(mask), mask.shape[1])
+
+
+def _below_kth(scores: np.ndarray, k: int) -> np.ndarray:
+    """For each row a number below its k-th best score, not far below, without sorting: (n,).
+
+    The columns are dealt into groups. The k-th largest of the groups' best scores is a score
+    that k groups reach, so the k-th best of all scores is at least as high.
+    """
+    size = max(1, scores.shape[1] // (16 * k))
+    n_groups = scores.shape[1] // size
+    if n_groups < k:
+        return np.full(len(scores), -np.inf, np.float32)
+    groups = scores[:, :size * n_groups].reshape(len(scores), size, n_groups).max(axis=1)
+    kth = np.partition(groups, n_groups - k, axis=1)[:, n_groups - k]
+    return np.nextafter(kth, np.float32(-np.inf))
+
+
+def _merge(best: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+    """Put new keys, in the order of their rows, into each row's k best, (n, k), in place."""
+    k, counts = best.shape[1], np.bincount(rows, minlength=len(best))
+    firsts = np.cumsum(counts) - counts
+    padded = np.full((len(best), k + counts.max(initial=0)), LAST)
+    padded[:, :k] = best
+    padded[rows, k + np.arange(len(rows)) - firsts[rows]] = keys
+    padded.sort(axis=1)
+    best[:] = padded[:, :k]
+
+
+def _to_keys(scores: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """One whole number for a score and its column: the smallest is the best score, first column.
+
+    NumPy sorts whole numbers far faster than pairs. Read as a whole number, the bits of a positive
+    float grow with it and those of a negative one fall; here the positive ones are turned round.
+    """
+    bits = (scores + np.float32(0)).view(np.uint32)    # adding 0 makes -0.0 the same as 0.0
+    bits = np.where(bits >> 31, bits, bits ^ 0x7FFFFFFF).astype(np.uint64)
+    return bits << 32 | columns.astype(np.uint64)
+
+
+def _from_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and scores."""
+    bits = (keys >> 32).astype(np.uint32)
+    scores = np.where(bits >> 31, bits, bits ^ 0x7FFFFFFF).view(np.float32)
+    return (keys & 0xFFFFFFFF).astype(np.int64), scores

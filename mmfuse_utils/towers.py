@@ -1,0 +1,210 @@
+"""Two towers: one small network for each modality, trained so that pairs meet in one space."""
+
+from typing import Self
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mmfuse_utils.retrieval import unit_rows
+
+# The part of an array that standardizing needs: its mean row and one scale for all columns.
+Scaling = tuple[np.ndarray, float]
+
+
+def contrastive_loss(text: torch.Tensor, image: torch.Tensor,
+                     temperature: float = 0.1) -> torch.Tensor:
+    """How badly each text picks its own picture out of the batch, and each picture its text.
+
+    text, image : (n, dim) unit rows; row i of one belongs with row i of the other, and every
+        other row counts as wrong. temperature : divides the cosines; small values make the
+        choice sharp.
+
+    Returns the mean cross-entropy of both choices, log(n) where all cosines are equal.
+    Source: van den Oord et al. (2018, InfoNCE); Radford et al. (2021, CLIP) for both directions.
+
+    >>> rows = torch.eye(3)
+    >>> round(contrastive_loss(rows, rows, temperature=1.0).item(), 4)  # log(e + 2) - 1
+    0.5514
+    """
+    scores = text @ image.T / temperature
+    own = torch.arange(len(scores), device=scores.device)
+    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
+
+
+def concept_batches(concepts: np.ndarray, batch_size: int,
+                    rng: np.random.Generator) -> list[np.ndarray]:
+    """One epoch's batches of rows: each concept once, by one of its rows drawn at random.
+
+    concepts : (n,) concept of each row. Two pictures of one concept must not stand against each
+        other as a wrong answer, so no concept occurs twice. batch_size : the fewest concepts in
+        a batch; with fewer concepts than that, there is one batch of all of them.
+
+    >>> batches = concept_batches(np.array([7, 7, 8, 9, 9]), 2, np.random.default_rng(0))
+    >>> [len(rows) for rows in batches]
+    [3]
+    """
+    shuffled = rng.permutation(len(concepts))
+    _, first = np.unique(np.asarray(concepts)[shuffled], return_index=True)
+    chosen = rng.permutation(shuffled[first])
+    return np.array_split(chosen, max(1, len(chosen) // batch_size))
+
+
+class _UnitLength(nn.Module):
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return functional.normalize(rows, dim=1)
+
+
+def make_tower(dim_in: int, dim: int, hidden: int = 0, dropout: float = 0.0) -> nn.Sequential:
+    """A network from (n, dim_in) to unit rows (n, dim).
+
+    hidden : units of a hidden layer with ReLU; 0 for a linear map. dropout : share of the inputs,
+        and of the hidden units, set to 0 in training.
+
+    >>> make_tower(5, 2, hidden=8)(torch.ones(3, 5)).norm(dim=1).round(decimals=3).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    layers = [nn.Dropout(dropout)]
+    if hidden:
+        layers += [nn.Linear(dim_in, hidden), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(hidden or dim_in, dim), _UnitLength())
+
+
+class TwoTower:
+    """Texts and pictures in a shared space, learned by a contrastive loss.
+
+    dim : dimension of the shared space.
+    hidden : units of each tower's hidden layer; 0 makes both towers linear.
+    dropout : share of a tower's inputs and hidden units set to 0 in training.
+    temperature : see `contrastive_loss`.
+    epochs : how often each concept is seen, each time with one of its pictures.
+    lr, weight_decay : step length and shrinkage of the AdamW optimizer.
+    batch_size : the fewest concepts in a batch; the others in it are the wrong answers.
+    seed : of the first weights, the dropout and the batches.
+
+    After `fit`, `losses_` holds each epoch's mean training loss, `text_tower_` and
+    `image_tower_` the networks. Inputs are standardized inside: each feature less its mean, all
+    divided by one number, so that a feature that varies much keeps its weight. The same seed,
+    data and number of threads give the same model, and torch's own random state stays as it is.
+
+    Source: Radford et al. (2021, CLIP), here on features that stay fixed; Loshchilov and Hutter
+    (2019) for AdamW.
+
+    >>> rng = np.random.default_rng(0)
+    >>> text = rng.normal(size=(80, 6)); image = text @ rng.normal(size=(6, 9))
+    >>> model = TwoTower(dim=8, hidden=0, dropout=0, epochs=100, lr=0.01)
+    >>> found = model.fit(text, image, np.arange(80)).similarity(text, image).argmax(1)
+    >>> bool(np.mean(found == np.arange(80)) > 0.9)
+    True
+    """
+
+    def __init__(self, dim: int = 128, hidden: int = 256, dropout: float = 0.3,
+                 temperature: float = 0.1, epochs: int = 40, lr: float = 1e-3,
+                 weight_decay: float = 0.1, batch_size: int = 128, seed: int = 0) -> None:
+        self.dim = dim
+        self.hidden = hidden
+        self.dropout = dropout
+        self.temperature = temperature
+        self.epochs = epochs
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def fit(self, text: np.ndarray, image: np.ndarray, concepts: np.ndarray) -> Self:
+        """Train both towers on pairs: text (n, dim_text), image (n, dim_image), concepts (n,).
+
+        concepts : which concept each pair shows; see `concept_batches`.
+
+        Raises ValueError when the rows do not pair, a number is not finite, there are fewer than
+        two concepts, or a setting makes no sense.
+        """
+        self._check_settings()
+        _check_pairs(text, image, concepts)
+        self.text_scaling_, self.image_scaling_ = _scaling(text), _scaling(image)
+        x, y = _scaled(text, self.text_scaling_), _scaled(image, self.image_scaling_)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            shape = self.dim, self.hidden, self.dropout
+            self.text_tower_ = make_tower(text.shape[1], *shape)
+            self.image_tower_ = make_tower(image.shape[1], *shape)
+            self.losses_ = self._train(x, y, np.asarray(concepts))
+        return self
+
+    def _train(self, x: torch.Tensor, y: torch.Tensor, concepts: np.ndarray) -> list[float]:
+        rng = np.random.default_rng(self.seed)
+        towers = nn.ModuleList([self.text_tower_, self.image_tower_]).train()
+        optimizer = torch.optim.AdamW(towers.parameters(), self.lr,
+                                      weight_decay=self.weight_decay)
+        losses = []
+        for _ in range(self.epochs):
+            batches = concept_batches(concepts, self.batch_size, rng)
+            total = 0.0
+            for rows in batches:
+                loss = contrastive_loss(self.text_tower_(x[rows]), self.image_tower_(y[rows]),
+                                        self.temperature)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.item()
+            losses.append(total / len(batches))
+        towers.eval()
+        return losses
+
+    def embed_text(self, text: np.ndarray) -> np.ndarray:
+        """Unit rows in the shared space: (n, dim), float32."""
+        return _embed(self.text_tower_, text, self.text_scaling_)
+
+    def embed_image(self, image: np.ndarray) -> np.ndarray:
+        """Unit rows in the shared space: (n, dim), float32."""
+        return _embed(self.image_tower_, image, self.image_scaling_)
+
+    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Cosine of each text with each picture: (n_texts, n_images)."""
+        return self.embed_text(text) @ self.embed_image(image).T
+
+    def _check_settings(self) -> None:
+        for name, lowest in (("dim", 1), ("hidden", 0), ("epochs", 1), ("batch_size", 2)):
+            value = getattr(self, name)
+            if not value >= lowest:
+                raise ValueError(f"{name} must be {lowest} or more; got {value}.")
+        for name in ("temperature", "lr"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{name} must be positive; got {value}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay must not be negative; got {self.weight_decay}.")
+
+
+def _check_pairs(text: np.ndarray, image: np.ndarray, concepts: np.ndarray) -> None:
+    if text.ndim != 2 or image.ndim != 2 or len(text) != len(image):
+        raise ValueError("fit needs one text row for each picture row; got shapes "
+                         f"{text.shape} and {image.shape}.")
+    if np.shape(concepts) != (len(text),):
+        raise ValueError(f"fit needs one concept for each of the {len(text)} pairs; got shape "
+                         f"{np.shape(concepts)}.")
+    if len(np.unique(concepts)) < 2:
+        raise ValueError("A contrast needs at least two concepts; got "
+                         f"{len(np.unique(concepts))}.")
+    for name, rows in (("text", text), ("image", image)):
+        if not np.isfinite(rows).all():
+            raise ValueError(f"The {name} rows hold a number that is infinite or not a number.")
+
+
+def _scaling(rows: np.ndarray) -> Scaling:
+    scale = float(np.sqrt(rows.var(axis=0).mean()))
+    return rows.mean(axis=0), scale or 1.0  # rows that are all equal become zeros
+
+
+def _scaled(rows: np.ndarray, scaling: Scaling) -> torch.Tensor:
+    mean, scale = scaling
+    return torch.from_numpy(((rows - mean) / scale).astype(np.float32))
+
+
+@torch.inference_mode()
+def _embed(tower: nn.Module, rows: np.ndarray, scaling: Scaling) -> np.ndarray:
+    # Normalized once more: torch's unit rows are off by single-precision rounding.
+    return unit_rows(tower(_scaled(rows, scaling)).numpy())
