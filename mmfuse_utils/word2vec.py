@@ -4,6 +4,7 @@ import difflib
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,7 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from mmfuse_utils.text import index_corpus
+from mmfuse_utils.cache import content_key
+from mmfuse_utils.data import load_sentences
+from mmfuse_utils.data.sources import SOURCES
+from mmfuse_utils.text import cached_vectors, index_corpus
 from mmfuse_utils.word2vec_blocks import Compact, contexts, slack, step, window_mask
 
 STRETCH, BLOCK = 65_536, 2048       # tokens a thread takes at a time; tokens that move together
@@ -22,6 +26,9 @@ WHOLE = {**dict.fromkeys(("negatives", "epochs", "min_count", "threads"), (1, 10
          "dim": (2, 10**4), "window": (1, 1000), "seed": (0, 2**63)}
 LIMITS = {**WHOLE, "learning_rate": (1e-8, 1.0), "subsample": (0.0, 1.0),
           "noise_power": (-2.0, 2.0)}
+# For chapter 10: longer vectors, and the window and rates of the book's other vectors.
+WIDE = {"dim": 300, "window": 15, "epochs": 10, "min_count": 2, "subsample": 1e-4,
+        "learning_rate": 0.05, "seed": 1, "threads": 1}
 
 
 class SkipGram(BaseEstimator):
@@ -142,3 +149,14 @@ class SkipGram(BaseEstimator):
             if used.any():
                 self.losses_.append(step(table, compact, near, used,
                                          weight[block].reshape(-1, GROUP), rate, *common))
+
+
+@cache
+def load_wide_vectors() -> KeyedVectors:
+    """Word vectors of 300 numbers, trained by `SkipGram` on WordNet's glosses; kept in the cache.
+
+    The first call trains them with one thread, so that they are the same each time.
+    """
+    key = content_key("skipgram", SOURCES["wordnet"].integrity, WIDE)
+    return cached_vectors(
+        key, lambda: SkipGram(**WIDE).fit(load_sentences()).to_keyed_vectors())

