@@ -112,9 +112,10 @@ def climb(task, texts):
     """The rungs above: better pictures, longer vectors, a kernel, class names, the words."""
     short, wide = texts["word2vec"], texts["wide"]
     images, opinion = material()[3]
-    kernel = ladder.kernel(task, wide, images)
-    labels = ladder.add_scores(task, kernel, ladder.soft_conse(task, wide, opinion))
-    return {"three networks": ladder.ridge(task, short, images, "image_to_text"),
+    kernel, soft = ladder.kernel(task, wide, images), ladder.soft_conse(task, wide, opinion)
+    labels = ladder.add_scores(task, kernel, soft)
+    return {"soft ConSE": soft,
+            "three networks": ladder.ridge(task, short, images, "image_to_text"),
             "300 numbers": ladder.ridge(task, wide, images, "image_to_text"),
             "kernel": kernel, "class names": labels,
             "words": ladder.with_words(task, wide, images, opinion)}
@@ -132,32 +133,37 @@ def yardsticks(task, texts):
     return rungs
 
 
-def corrected(task, rung):
-    """The rung's test similarity with hubs corrected: by training texts, and by all queries."""
-    similarity = rung(*task.test)
-    bank = rung(task.split.train, task.test[1])
-    return {"query bank": retrieval.query_bank(similarity, bank),
-            "CSLS": retrieval.csls(similarity)}
+def with_bank(task, rung):
+    """The rung with hubs corrected by the training texts: each query is still judged alone."""
+    def corrected(beta):
+        return lambda concepts, pictures: retrieval.inverted_softmax(
+            rung(concepts, pictures), rung(task.split.train, pictures), beta)
+    return task.choose(corrected(beta) for beta in (5.0, 10.0, 20.0))
+
+
+def outcome(task, rung):
+    """The validation score, and the rank of each test query in both directions, as text."""
+    return {"validation": task.score(rung), **both_ranks(rung(*task.test))}
 
 
 def both_ranks(similarity):
-    """Rank of the right item for each text and for each picture, as bytes that print."""
+    """Rank of the right item for each text and for each picture, one byte each, in base64."""
     own = np.arange(len(similarity))
     return {direction: base64.b64encode(ranks(table, own).astype(np.uint8)).decode()
             for direction, table in (("t2i", similarity), ("i2t", similarity.T))}
 
 
 def strict_rungs(salt):
-    """Every method on the strict split: name -> ranks."""
+    """Every method on the strict split."""
     task, texts = Task(load_emoji(), load_emoji().split(salt), salt), material()[0]
     rungs = baselines(task, texts["word2vec"])
     rungs |= {f"{name}, MiniLM": rung for name, rung in baselines(task, texts["MiniLM"]).items()}
     rungs["random vectors"] = ladder.ridge(task, texts["random"], material()[1], "image_to_text")
     rungs |= {f"two towers, seed {seed}": towers(task, texts["word2vec"], seed) for seed in SEEDS}
     rungs |= climb(task, texts) | yardsticks(task, texts)
-    similarity = {name: rung(*task.test) for name, rung in rungs.items()}
-    similarity |= corrected(task, rungs["words"])
-    return {name: both_ranks(table) for name, table in similarity.items()}
+    rungs["query bank"] = with_bank(task, rungs["words"])
+    rungs["CSLS"] = lambda *rows: retrieval.csls(rungs["words"](*rows))
+    return {name: outcome(task, rung) for name, rung in rungs.items()}
 
 
 def easier_rungs(salt, split):
@@ -168,22 +174,23 @@ def easier_rungs(salt, split):
     rungs["soft ConSE"] = ladder.soft_conse(task, texts["wide"], opinion)
     rungs["class names"] = ladder.kernel_and_labels(task, texts["wide"], images, opinion)
     rungs["words"] = ladder.with_words(task, texts["wide"], images, opinion)
-    return {name: both_ranks(rung(*task.test)) for name, rung in rungs.items()}
+    return {name: outcome(task, rung) for name, rung in rungs.items()}
 
 
 def style_rungs(salt):
     """For each art style: text-to-image ranks in a gallery of it, trained with it and without."""
     emoji, (images, opinion) = load_emoji(), material()[3]
     split, wide, found = emoji.split(salt), material()[0]["wide"], {}
-    everything = ladder.kernel_and_labels(Task(emoji, split, salt), wide, images, opinion)
+    fit = partial(ladder.kernel_and_labels, texts=wide, images=images, probabilities=opinion,
+                  penalties=(1.0,))
+    everything = fit(Task(emoji, split, salt))
     for style in STYLES:
         others = [name for name in STYLES if name != style]
-        held_out = ladder.kernel_and_labels(Task(emoji, split, salt, others), wide, images,
-                                            opinion)
+        held_out = fit(Task(emoji, split, salt, others))
         table = emoji.pictures
-        drawn = np.isin(split.test, table.concept_row[table.style == style])
-        gallery = emoji.gallery(split.test[drawn], salt, [style])
-        found[style] = {name: both_ranks(rung(split.test[drawn], gallery))["t2i"] for name, rung
+        concepts = split.test[np.isin(split.test, table.concept_row[table.style == style])]
+        gallery = emoji.gallery(concepts, salt, [style])
+        found[style] = {name: both_ranks(rung(concepts, gallery))["t2i"] for name, rung
                         in (("with", everything), ("without", held_out))}
     return found
 
@@ -207,8 +214,11 @@ def show(rows):
     """Print mean hit@10 by split and method."""
     for kind in ("strict", "plain", "matched"):
         for name in rows[0][kind]:
-            shares = [np.mean([hits(row[kind][name][way]) for row in rows]) for way in ("t2i", "i2t")]
-            print(f"{kind:8s} {name:36s} t2i {shares[0]:.3f}  i2t {shares[1]:.3f}")
+            found = [row[kind][name] for row in rows]
+            t2i, i2t = (np.mean([hits(entry[way]) for entry in found]) for way in ("t2i", "i2t"))
+            validation = np.mean([entry["validation"] for entry in found])
+            print(f"{kind:8s} {name:36s} t2i {t2i:.3f}  i2t {i2t:.3f}  validation "
+                  f"{validation:.4f}")
     for way in ("with", "without"):
         print(way, {style: round(np.mean([hits(row["styles"][style][way]) for row in rows]), 3)
                     for style in STYLES})
@@ -220,7 +230,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="one split; writes nothing")
     quick = parser.parse_args().quick
     material()                          # into the cache, with all cores, before the work is shared
-    os.environ["OMP_NUM_THREADS"] = "1"                             # for the processes that start now
+    os.environ["OMP_NUM_THREADS"] = "1"                     # for the processes that start now
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         rows = list(pool.map(one_salt, SALTS[:1] if quick else SALTS))
     show(rows)

@@ -178,14 +178,18 @@ def late_fusion(task: Task, rungs: Sequence[Rung]) -> Rung:
                                                         for rung in rungs])
 
 
-def kernel_and_labels(task: Task, texts: Texts, images: np.ndarray,
-                      probabilities: np.ndarray) -> Rung:
+def kernel_and_labels(task: Task, texts: Texts, images: np.ndarray, probabilities: np.ndarray,
+                      penalties: Sequence[float] = PENALTIES) -> Rung:
     """What was learned from pairs plus what the class names say."""
-    return add_scores(task, kernel(task, texts, images), soft_conse(task, texts, probabilities))
+    return add_scores(task, kernel(task, texts, images, penalties),
+                      soft_conse(task, texts, probabilities))
 
 
 def with_words(task: Task, texts: Texts, images: np.ndarray, probabilities: np.ndarray) -> Rung:
-    """The same with the words themselves beside the vectors; their weight is chosen, too."""
+    """The same with the words themselves beside the vectors, and their weight chosen.
+
+    The penalty is 1, so that there are three kernels to fit and not nine.
+    """
     words = words_themselves(task)
-    return task.choose(kernel_and_labels(task, join(texts, words, weight), images, probabilities)
-                       for weight in WORD_WEIGHTS)
+    return task.choose(kernel_and_labels(task, join(texts, words, weight), images, probabilities,
+                                         (1.0,)) for weight in WORD_WEIGHTS)

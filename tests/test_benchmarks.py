@@ -1,5 +1,10 @@
 """The benchmark scripts: what they compute from measurements, and chapter 2's own functions."""
 
+import base64
+import json
+from pathlib import Path
+
+import fusion as climb
 import gensim_study
 import numpy as np
 import pytest
@@ -123,3 +128,55 @@ def test_chapter_2s_pairs_and_windows_equal_a_plain_loop(chapter, tokens):
     around, mask = chapter["windows_of"](words, sentences, reach)
     listed = [(words[i], around[i, j]) for i, j in np.argwhere(mask)]
     assert sorted(listed) == sorted(expected)
+
+
+# The ladder of chapter 10
+
+def test_ranks_survive_their_way_through_the_json():
+    rng = np.random.default_rng(0)
+    similarity = rng.normal(size=(200, 200)) + 2 * np.eye(200)
+    line = climb.both_ranks(similarity)
+    for way, table in (("t2i", similarity), ("i2t", similarity.T)):
+        decoded = np.frombuffer(base64.b64decode(line[way]), np.uint8)
+        own = table.diagonal()[:, None]
+        np.testing.assert_array_equal(decoded, 1 + (table > own).sum(axis=1))
+        assert climb.hits(line[way]) == np.mean((table > own).sum(axis=1) < 10)
+
+
+def test_the_matched_split_differs_from_the_plain_one_in_size_alone():
+    emoji = climb.load_emoji()
+    plain, strict, matched = emoji.split(4, False), emoji.split(4), climb.matched(4)
+    assert len(matched.train) == len(strict.train) < len(plain.train)
+    assert set(matched.train) <= set(plain.train)
+    np.testing.assert_array_equal(matched.test, plain.test)
+
+
+def test_a_bank_of_training_texts_judges_each_query_by_itself():
+    emoji = climb.load_emoji()
+    task = climb.Task(emoji, emoji.split(4), 4)
+    table = np.random.default_rng(0).normal(size=(len(emoji), len(emoji.pictures)))
+    rung = climb.with_bank(task, lambda concepts, pictures: table[np.ix_(concepts, pictures)])
+    concepts, pictures = task.test
+    together = rung(concepts, pictures)
+    for i in (0, 7):
+        np.testing.assert_allclose(rung(concepts[[i]], pictures)[0], together[i])
+
+
+def test_sentences_for_the_encoder_hold_name_and_keywords():
+    emoji = climb.load_emoji()
+    first = climb.sentences(emoji)[0]
+    name, words = emoji.names["en"][0][0], emoji.keywords["en"][0]
+    assert first.startswith(f"{name}: ") and all(word in first for word in words)
+
+
+def test_the_recorded_ladder_holds_every_split_and_query():
+    salts = json.loads((Path(climb.__file__).parent / "fusion.json").read_text("utf8"))["salts"]
+    assert len(salts) == len(climb.SALTS)
+    for row in salts:
+        assert row["strict"].keys() >= row["plain"].keys() == row["matched"].keys()
+        for kind in ("strict", "plain", "matched"):
+            for entry in row[kind].values():
+                for way in ("t2i", "i2t"):
+                    assert len(base64.b64decode(entry[way])) == 200
+                assert 0 < entry["validation"] <= 1
+        assert row["styles"].keys() == set(climb.STYLES)

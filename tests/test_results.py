@@ -32,6 +32,11 @@ BOUNDS = {
     "fusion.chance.t2i.hit10": (0.05 - 1e-9, 0.05 + 1e-9),
     "fusion.concat.t2i.hit10": (0, 0),
     "fusion.random_vectors.t2i.hit10": (0.08, 0.30),
+    "fusion.strict.t2i.hit10": (0.45, 0.7),
+    "fusion.climb.t2i.hit10": (0.10, 0.3),
+    "fusion.style_gap": (-0.02, 0.08),
+    "joint.two_tower.t2i.hit10": (0.25, 0.5),
+    "retrieval.interval_ratio": (1, 3),
 }
 # The trained methods on the strict split: at least five times chance.
 TRAINED = ("fusion.strict.t2i.hit10", "fusion.strict.ridge.t2i.hit10",
