@@ -57,7 +57,7 @@ def ratios(rounds: list[dict]) -> dict:
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """Share of the exact neighbors that are found; both (n_queries, k), no index twice in a row."""
+    """Share of the exact neighbors that are found; both (n_queries, k), each index once a row."""
     return float((found[:, :, None] == exact[:, None, :]).sum() / exact.size)
 
 

@@ -1,13 +1,24 @@
-"""Similarities, top lists and hubs against scikit-learn, sorting and plain loops."""
+"""Similarities, hubs and search against scikit-learn, SciPy, FAISS, sorting and plain loops."""
 
+import json
+import tracemalloc
+from math import exp, log
+
+import faiss
 import numpy as np
 import pytest
+import retrieval as benchmark
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import log_softmax
 from sklearn.metrics import pairwise
+from threadpoolctl import threadpool_info
 
-from mmfuse_utils.retrieval import cosine_similarity, csls, k_occurrence, top_k, unit_rows
+import mmfuse_utils.search as search_module
+from mmfuse_utils.retrieval import (cosine_similarity, csls, inverted_softmax, k_occurrence,
+                                    query_bank, top_k, unit_rows)
+from mmfuse_utils.search import inflate, search
 
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 5))
 
@@ -98,3 +109,202 @@ def test_k_occurrences_add_up(similarity, k):
     assert counts.shape == (40,) and counts.sum() == 30 * k and counts.max() <= 30
     lists = np.argsort(-similarity, axis=1)[:, :k].tolist()
     assert counts.tolist() == [sum(item in row for row in lists) for item in range(40)]
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return np.random.default_rng(2).normal(size=(25, 40))
+
+
+def test_inverted_softmax_is_a_softmax_over_the_queries(similarity):
+    np.testing.assert_allclose(inverted_softmax(similarity, beta=3),
+                               log_softmax(3 * similarity, axis=0))
+    large = inverted_softmax(1e6 * similarity, beta=3)      # exp of such numbers would overflow
+    assert np.isfinite(large).all() and large.max() <= 0
+
+
+def test_inverted_softmax_with_a_bank_is_its_formula(similarity, bank):
+    found = inverted_softmax(similarity, bank, beta=2)
+    for i, j in ((0, 0), (7, 39), (29, 12)):
+        expected = exp(2 * similarity[i, j]) / sum(exp(2 * row[j]) for row in bank)
+        assert found[i, j] == pytest.approx(log(expected))
+
+
+def test_one_query_alone_ties_all_items_in_the_inverted_softmax(similarity):
+    np.testing.assert_array_equal(inverted_softmax(similarity[:1], beta=7), np.zeros((1, 40)))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_query_bank_corrects_only_queries_that_meet_an_active_item(similarity, bank, k):
+    active = {item for row in bank for item in np.argsort(-row)[:k]}
+    meets = [int(np.argmax(row)) in active for row in similarity]
+    assert 0 < sum(meets) < len(meets)
+    found, corrected = query_bank(similarity, bank, 2, k), inverted_softmax(similarity, bank, 2)
+    for i, hit in enumerate(meets):
+        np.testing.assert_array_equal(found[i], corrected[i] if hit else similarity[i])
+
+
+def test_a_query_bank_answers_each_query_as_if_it_were_alone(similarity, bank):
+    alone = [query_bank(row[None], bank, 5)[0] for row in similarity]
+    np.testing.assert_allclose(query_bank(similarity, bank, 5), alone)
+
+
+def test_a_query_bank_makes_a_hub_pay():
+    scores = 0.8 * np.eye(10) + 0.1
+    scores[:, 0] = 0.95
+    assert (scores.argmax(axis=1) == 0).all()
+    found = query_bank(scores, scores[::2], beta=10)
+    assert (found.argmax(axis=1) == np.arange(10)).mean() >= 0.9
+
+
+@pytest.mark.parametrize("correct", [inverted_softmax, query_bank])
+@pytest.mark.parametrize(("shape", "beta", "message"), [
+    ((25, 39), 1, "same 40 items; got shape \\(25, 39\\)"), ((0, 40), 1, "at least one query"),
+    ((40,), 1, "got shape"), ((25, 40), 0, "beta must be positive; got 0")])
+def test_a_bank_that_does_not_fit_is_refused(similarity, correct, shape, beta, message):
+    with pytest.raises(ValueError, match=message):
+        correct(similarity, np.ones(shape), beta)
+
+
+# Small whole numbers: every sum is exact, there are many ties, and all of them must be right.
+ROWS = st.tuples(st.integers(0, 7), st.integers(1, 40), st.integers(1, 3), st.integers(0, 10**6))
+
+
+@settings(deadline=None, max_examples=300)
+@given(ROWS, st.integers(1, 9), st.integers(1, 45), st.integers(1, 3), st.data())
+def test_search_is_the_head_of_the_full_order_with_ties_and_blocks(shape, rows, block, threads,
+                                                                   data):
+    n_queries, n_items, dim, seed = shape
+    rng = np.random.default_rng(seed)
+    queries, items = (rng.integers(-2, 3, (n, dim)).astype(np.float32)
+                      for n in (n_queries, n_items))
+    k = data.draw(st.integers(1, n_items))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "ROWS", rows)
+        indices, scores = search(queries, items, k, block, threads)
+    full = queries @ items.T
+    expected = np.argsort(-full, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(scores, np.take_along_axis(full, expected, axis=1))
+    if n_queries:
+        np.testing.assert_array_equal(scores, np.take_along_axis(full, top_k(full, k), axis=1))
+
+
+@pytest.mark.parametrize("block", [None, 1000, 257])
+def test_search_agrees_with_faiss(block):
+    rng = np.random.default_rng(0)
+    queries, items = (rng.standard_normal((n, 24), dtype=np.float32) for n in (300, 3000))
+    flat = faiss.IndexFlatIP(24)
+    flat.add(items)
+    expected_scores, expected = flat.search(queries, 10)
+    indices, scores = search(queries, items, 10, block)
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
+    assert (indices == expected).mean() > 0.999     # two scores may be equal but for rounding
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_search_needs_no_luck_with_the_order_of_the_items(order):
+    """Every block better than all before it, and the other way round."""
+    items = np.sort(np.random.default_rng(0).standard_normal((500, 1)), axis=0)[::order]
+    indices, _ = search(np.ones((3, 1)), items, 7, block=20)
+    best = np.arange(493, 500)[::-1] if order == 1 else np.arange(7)
+    np.testing.assert_array_equal(indices, np.tile(best, (3, 1)))
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.float32, st.integers(1, 20), elements=st.one_of(
+    st.sampled_from([-0.0, 0.0, 1.0, -1.0]), st.floats(width=32, allow_nan=False))))
+def test_keys_sort_by_score_and_then_by_column(scores):
+    keys = search_module._to_keys(scores, np.arange(len(scores)))
+    assert search_module.LAST not in keys
+    columns, back = search_module._from_keys(np.sort(keys))
+    expected = np.argsort(-scores, kind="stable")       # here, too, -0.0 and 0.0 are a tie
+    np.testing.assert_array_equal(columns, expected)
+    np.testing.assert_array_equal(back, scores[expected])
+
+
+def test_search_does_not_hold_all_scores(monkeypatch):
+    monkeypatch.setattr(search_module, "SCORES", 1 << 17)
+    rng = np.random.default_rng(0)
+    queries, items = (rng.standard_normal((n, 4), dtype=np.float32) for n in (200, 50_000))
+    tracemalloc.start()
+    search(queries, items, 5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.1 * 4 * len(queries) * len(items)
+
+
+def test_search_leaves_the_number_of_threads_as_it_was():
+    def threads():
+        return [row["num_threads"] for row in threadpool_info() if row["user_api"] == "blas"]
+    before = threads()
+    search(np.eye(4), np.eye(4), 2, threads=2)
+    assert threads() == before
+
+
+@pytest.mark.parametrize(("queries", "items", "arguments", "message"), [
+    (np.eye(3), np.eye(4), {}, r"shapes \(3, 3\) and \(4, 4\)"),
+    (np.ones(3), np.eye(3), {}, "must be matrices"),
+    (np.eye(3), np.eye(3), {"k": 4}, "between 1 and the number of items, 3; got 4"),
+    (np.eye(3), np.eye(3), {"k": 0}, "got 0"),
+    (np.full((1, 3), np.nan), np.eye(3), {}, "queries hold a number"),
+    (np.eye(3), np.diag([1, 1, -np.inf]), {}, "items hold a number"),
+    (np.full((1, 1), 1e30), np.full((2, 1), 1e30), {}, "too large for float32"),
+    (np.full((1, 1), 1e30), np.full((2, 1), -1e30), {}, "too large for float32"),
+    (np.eye(3), np.eye(3), {"block": 0}, "must be positive; got 0 and 1"),
+    (np.eye(3), np.eye(3), {"threads": 0}, "must be positive; got None and 0")])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_search_refuses_what_it_cannot_rank(queries, items, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        search(queries, items, **{"k": 2, **arguments})
+
+
+def test_inflated_rows_are_mixtures_of_two():
+    made = inflate(np.eye(5), 200, noise=0)
+    assert made.dtype == np.float32 and (made >= 0).all()
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, rtol=1e-6)
+    assert set((made > 0).sum(axis=1)) == {1, 2}
+    np.testing.assert_array_equal(inflate(np.eye(5), 9, seed=3), inflate(np.eye(5), 9, seed=3))
+    assert not np.array_equal(inflate(np.eye(5), 9, seed=3), inflate(np.eye(5), 9, seed=4))
+
+
+def test_inflated_rows_have_the_noise_they_were_asked_for():
+    parent = np.eye(400)[:1]                        # mixed with itself: only the noise is new
+    made = inflate(parent, 300, noise=0.5)
+    tangent = np.linalg.norm(made[:, 1:] / made[:, :1], axis=1)
+    assert tangent.mean() == pytest.approx(0.5, rel=0.05)
+
+
+def test_the_benchmarks_ratio_is_to_the_fastest_product_of_the_same_round():
+    numpy, torch = benchmark.BARE
+    rounds = [{numpy: 1.0, torch: 2.0, "search": 2.0}, {numpy: 9.0, torch: 3.0, "search": 4.0},
+              {numpy: 1.0, torch: 1.0, "search": 4.0}]
+    found = benchmark.ratios(rounds)
+    assert found["search"] == {"median": 0.5, "low": 0.25, "high": 0.75}
+    assert found[numpy]["median"] == 1
+
+
+def test_the_benchmarks_recall_is_the_share_of_the_exact_neighbors():
+    rng = np.random.default_rng(0)
+    found, exact = (np.argsort(rng.random((6, 9)), axis=1)[:, :4] for _ in range(2))
+    expected = np.mean([len(set(a) & set(b)) / 4 for a, b in zip(found, exact, strict=True)])
+    assert benchmark.recall(found, exact) == pytest.approx(expected)
+    assert benchmark.recall(exact[:, ::-1], exact) == 1
+
+
+def test_the_benchmarks_programs_find_the_same(capsys):
+    items = inflate(np.eye(16), 300)
+    row = benchmark.race(items[:40], items, threads=1, rivals=True, rounds=2)
+    assert len(row["seconds"]) == 2 and set(row["same_neighbors"].values()) == {1.0}
+
+
+def test_the_recorded_benchmark_is_whole_and_its_programs_agreed():
+    recorded = json.loads(benchmark.OUTPUT.read_text("utf8"))
+    assert set(recorded) == set(benchmark.PARTS)
+    races = recorded["product"]["result"]
+    assert {race["dim"] for race in races} == {64, 512, 1280}
+    for race in races:
+        assert min(race["same_neighbors"].values()) > 0.999
+        assert race["ratio"] == benchmark.ratios(race["seconds"])
+    sizes = {row["index"]: row["bytes"] for row in recorded["index"]["result"]["rows"]}
+    assert sizes["IVF and PQ"] < sizes["exact"] < sizes["IVF"] < sizes["HNSW"]
