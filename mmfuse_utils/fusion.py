@@ -29,8 +29,8 @@ class _JointSpace:
 class RidgeMap(_JointSpace):
     """A linear map from one modality to the other, by least squares with a penalty.
 
-    alpha : penalty on the map's squared entries, as a multiple of the mean variance of the
-        mapped modality, so that it does not depend on the features' scale.
+    alpha : penalty on the map's squared entries, as a multiple of the mean squared length of the
+        mapped modality's centered columns, so that it does not depend on their scale.
     direction : "text_to_image" maps texts among the pictures, "image_to_text" the reverse.
 
     Source: Hoerl and Kennard (1970); the linear core of Frome et al. (2013, DeViSE).
@@ -89,8 +89,10 @@ class KernelMap(_JointSpace):
     alpha : penalty added to the kernel's diagonal, whose entries are 1.
 
     A new picture becomes a weighted sum of the training texts, and the weights come from its
-    Gaussian kernel with the training pictures. The kernel's width is the median distance
-    between training pictures. Source: Saunders, Gammerman and Vovk (1998).
+    Gaussian kernel with the training pictures, exp(-gamma * squared distance); gamma is one over
+    the median squared distance between training pictures.
+
+    Source: Saunders, Gammerman and Vovk (1998).
 
     >>> rng = np.random.default_rng(0)
     >>> text = rng.normal(size=(50, 3)); image = text @ rng.normal(size=(3, 5))

@@ -146,8 +146,8 @@ def _joint(model: RidgeMap | RegularizedCCA | KernelMap, task: Task, texts: Text
     return lambda concepts, pictures: model.similarity(texts.concepts[concepts], images[pictures])
 
 
-def conse(task: Task, texts: Texts, probabilities: np.ndarray) -> Rung:
-    """ConSE as published: the ten most probable classes."""
+def conse(texts: Texts, probabilities: np.ndarray) -> Rung:
+    """ConSE as published: the ten most probable classes, nothing to choose."""
     model = ConSE().fit(texts.labels)
     return lambda concepts, pictures: model.similarity(texts.concepts[concepts],
                                                        probabilities[pictures])
@@ -188,7 +188,7 @@ def kernel_and_labels(task: Task, texts: Texts, images: np.ndarray, probabilitie
 def with_words(task: Task, texts: Texts, images: np.ndarray, probabilities: np.ndarray) -> Rung:
     """The same with the words themselves beside the vectors, and their weight chosen.
 
-    The penalty is 1, so that there are three kernels to fit and not nine.
+    The penalty is fixed at 1, to save the time of choosing it for each weight.
     """
     words = words_themselves(task)
     return task.choose(kernel_and_labels(task, join(texts, words, weight), images, probabilities,

@@ -9,8 +9,9 @@ from threadpoolctl import ThreadpoolController
 
 from mmfuse_utils.retrieval import unit_rows
 
-ROWS = 2048         # queries that share one matrix product
-SCORES = 1 << 24    # scores that a thread holds at once: 64 MiB
+ROWS = 1280         # queries that share one matrix product; fewer than 2**16
+SCORES = 7_750_000  # scores that a thread holds at once: 31 MB. Linux clears larger memory anew
+GROUP = 32          # scores of a query of which only the best is looked at first
 LAST = np.iinfo(np.uint64).max    # a key that no score and column have
 
 
@@ -24,9 +25,9 @@ def search(queries: np.ndarray, items: np.ndarray, k: int, block: int | None = N
     threads : groups of queries that are worked on at once, each with one thread for its matrix
         products. With 1, the products use the threads that NumPy is set to.
 
-    `top_k` needs all scores; this holds a block of them at a time. A score is looked at twice
-    only if it beats the k-th best so far of its query, so that nearly all the time goes to the
-    matrix product.
+    `top_k` needs all scores; this holds a block of them at a time. Of each group of scores only
+    the best is compared with the k-th best so far of its query, and few groups are opened, so that
+    nearly all the time goes to the matrix product.
 
     Raises ValueError when the shapes do not fit, k is not between 1 and the number of items, a
     number or a score is not finite, or block or threads is not positive.
@@ -90,53 +91,54 @@ def _check(queries: np.ndarray, items: np.ndarray, k: int) -> None:
 def _search_group(queries: np.ndarray, items: np.ndarray, k: int, block: int | None
                   ) -> tuple[np.ndarray, np.ndarray]:
     """Search with the queries in parts of at most `ROWS`, which share the memory for scores."""
-    n_rows = max(1, min(len(queries), ROWS))
-    starts = _starts(len(items), block or SCORES // n_rows)
-    size = n_rows * np.diff(starts).max()
-    memory = np.empty(size, np.float32), np.empty(size, bool)
+    borders = _borders(len(queries), ROWS)
+    n_rows = max(1, np.diff(borders).max())
+    starts = _borders(len(items), block or SCORES // n_rows)
+    width = np.diff(starts).max()
+    size = min(GROUP, -(-width // k))
+    n_groups = -(-width // size)
+    memory = np.empty(n_groups * size * n_rows, np.float32)
     keys = np.full((len(queries), k), LAST)
-    for row, end in pairwise(_starts(len(queries), ROWS)):
+    for row, end in pairwise(borders):
         best, floor = keys[row:end], np.full(end - row, -np.inf, np.float32)
+        scores = memory[:n_groups * size * len(best)].reshape(n_groups * size, len(best))
         for start, stop in pairwise(starts):
-            shape = end - row, stop - start
-            scores, mask = (flat[:shape[0] * shape[1]].reshape(shape) for flat in memory)
-            np.matmul(queries[row:end], items[start:stop].T, out=scores)
-            found = _better(scores, floor, k, mask)
-            _merge(best, found[0], _to_keys(scores[found], start + found[1]))
+            np.matmul(items[start:stop], queries[row:end].T, out=scores[:stop - start])
+            scores[stop - start:] = -np.inf
+            rows, columns, found = _better(scores.reshape(size, n_groups, len(best)), floor, k)
+            _merge(best, rows, _to_keys(found, start + columns))
             if stop >= k:
                 floor = _from_keys(best[:, -1])[1]
     return _from_keys(keys)
 
 
-def _starts(n: int, size: int) -> np.ndarray:
+def _borders(n: int, size: int) -> np.ndarray:
     """Borders of parts of n things, about equally large, none larger than size."""
     return np.linspace(0, n, max(1, -(-n // size)) + 1).round().astype(int)
 
 
-def _better(scores: np.ndarray, floor: np.ndarray, k: int, mask: np.ndarray
-            ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the scores above each row's floor that may be among its k best."""
-    fresh = np.isinf(floor).any()        # nothing is known yet, so that every score would pass
-    if not fresh:
-        np.greater(scores, floor[:, None], out=mask)
-    if fresh or np.count_nonzero(mask) > 4 * k * len(scores):
-        np.greater(scores, np.maximum(floor, _below_kth(scores, k))[:, None], out=mask)
-    return np.divmod(np.flatnonzero(mask), mask.shape[1])
+def _better(scores: np.ndarray, floor: np.ndarray, k: int
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and scores of what is above its row's floor and may be among its k best.
 
-
-def _below_kth(scores: np.ndarray, k: int) -> np.ndarray:
-    """For each row a number below its k-th best score, not far below, without sorting: (n,).
-
-    The columns are dealt into groups. The k-th largest of the groups' best scores is a score
-    that k groups reach, so the k-th best of all scores is at least as high.
+    scores : (size, n_groups, n_rows), the columns dealt into groups. Most groups have a best
+    score below the floor, and nothing else in them needs to be looked at.
     """
-    size = max(1, scores.shape[1] // (16 * k))
-    n_groups = scores.shape[1] // size
-    if n_groups < k:
-        return np.full(len(scores), -np.inf, np.float32)
-    groups = scores[:, :size * n_groups].reshape(len(scores), size, n_groups).max(axis=1)
-    kth = np.partition(groups, n_groups - k, axis=1)[:, n_groups - k]
-    return np.nextafter(kth, np.float32(-np.inf))
+    size, n_groups, n_rows = scores.shape
+    tops = scores.max(axis=0)
+    passing = np.flatnonzero(tops > floor)
+    if len(passing) > 4 * k * n_rows:
+        # As in the first block, the floor is too low. k groups reach the k-th largest top, so
+        # the k-th best of all scores is at least as high.
+        kth = np.partition(tops, n_groups - k, axis=0)[n_groups - k]
+        floor = np.maximum(floor, np.nextafter(kth, np.float32(-np.inf)))
+        passing = np.flatnonzero(tops > floor)
+    groups, rows = np.divmod(passing, n_rows)
+    inside = scores[:, groups, rows]
+    places, hits = np.divmod(np.flatnonzero(inside > floor[rows]), max(1, len(rows)))
+    order = np.argsort(rows[hits].astype(np.uint16), kind="stable")   # few bits sort faster
+    hits, places = hits[order], places[order]
+    return rows[hits], places * n_groups + groups[hits], inside[places, hits]
 
 
 def _merge(best: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:

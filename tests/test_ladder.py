@@ -82,8 +82,8 @@ def test_soft_conse_reads_class_names(emoji, task):
     rows = np.arange(len(probabilities))
     probabilities[rows, classes[emoji.pictures.concept_row]] += 0.5
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    for fit in (ladder.conse, ladder.soft_conse):
-        assert hit_at_k(ranks(fit(task, texts, probabilities)(*task.test), np.arange(200)), 10) > 0.9
+    for rung in (ladder.conse(texts, probabilities), ladder.soft_conse(task, texts, probabilities)):
+        assert hit_at_k(ranks(rung(*task.test), np.arange(200)), 10) > 0.9
 
 
 def test_added_scores_are_a_sum_with_a_weight_from_the_list(task, planted):
