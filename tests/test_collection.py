@@ -224,3 +224,22 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, emoji, damage):
 def test_collections_cannot_be_changed(emoji):
     with pytest.raises(dataclasses.FrozenInstanceError):
         emoji.ids = ()
+
+
+def test_a_gallery_of_some_styles_shows_those_alone(emoji):
+    table, concepts = emoji.pictures, emoji.split(0).test
+    drawn = concepts[np.isin(concepts, table.concept_row[table.style == "emojione"])]
+    rows = emoji.gallery(drawn, 3, ["emojione"])
+    np.testing.assert_array_equal(table.concept_row[rows], drawn)
+    assert set(table.style[rows]) == {"emojione"} and len(drawn) < len(concepts)
+    whole = emoji.gallery(concepts, 3)
+    inside = np.isin(table.style[whole], ["noto", "twemoji"])
+    two = emoji.gallery(concepts[inside], 3, ["noto", "twemoji"])
+    np.testing.assert_array_equal(two, whole[inside])      # the same draw where it was allowed
+
+
+def test_a_gallery_names_the_concept_that_a_style_lacks(emoji):
+    table = emoji.pictures
+    missing = np.setdiff1d(np.arange(len(emoji)), table.concept_row[table.style == "emojione"])[0]
+    with pytest.raises(ValueError, match=f"{emoji.ids[missing]} has no picture in the styles"):
+        emoji.gallery([missing], 0, ["emojione"])
