@@ -1,7 +1,7 @@
 # Every target is one call of a Python script, so that it also runs without make.
 PYTHON ?= python3
 
-.PHONY: book test lab data clean
+.PHONY: book test lab data assignments grade clean
 
 book:
 	$(PYTHON) tools/make.py book
@@ -14,6 +14,12 @@ lab:
 
 data:
 	$(PYTHON) tools/make.py data
+
+assignments:
+	$(PYTHON) tools/make.py assignments
+
+grade:
+	$(PYTHON) tools/make.py grade
 
 clean:
 	$(PYTHON) tools/make.py clean

@@ -85,7 +85,7 @@ def environments():
 
 @pytest.mark.parametrize(("extras", "files"), [
     ((), ("requirements.txt",)),
-    (("book", "test"), ("requirements.txt", "requirements-dev.txt")),
+    (("book", "classroom", "test"), ("requirements.txt", "requirements-dev.txt")),
 ])
 def test_pins_satisfy_the_ranges_everywhere(project, extras, files):
     ranges = [*project["dependencies"],

@@ -1,10 +1,14 @@
 """The project's commands, for machines with `make` and without: `python tools/make.py book`.
 
-book    set up, fetch data, run the changed notebooks, build the site; prints its first page
-test    the same, then all tests (PYTEST_ADDOPTS adds options to pytest)
-lab     open JupyterLab on the notebooks
-data    fetch and verify the data packages, and list them
-clean   remove everything that was built; the environment and the data stay
+book         set up, fetch data, run the changed notebooks, build the site; prints its first page
+test         the same, then all tests (PYTEST_ADDOPTS adds options to pytest)
+lab          open JupyterLab on the notebooks
+data         fetch and verify the data packages, and list them
+assignments  make the assignments of a course (COURSE=name) for students and instructor
+grade        grade a folder of submissions (SUBMISSIONS=dir, COURSE=name)
+clean        remove everything that was built; the environment and the data stay
+
+Variables follow the target: `python tools/make.py grade SUBMISSIONS=week1 COURSE=vision101-2027`.
 """
 
 import os
@@ -16,12 +20,15 @@ from environment import ROOT, set_up
 
 NOTEBOOKS_TO_SITE = (["-m", "mmfuse_utils.prepare"], ["tools/execute.py"],
                      ["tools/collect.py"], ["tools/build.py"])
+COURSE = (["-m", "mmfuse_utils.prepare"], ["tools/assignments.py"])
 STEPS = {
     "book": NOTEBOOKS_TO_SITE,
-    "test": (*NOTEBOOKS_TO_SITE, ["-m", "pytest"]),
+    "test": (*NOTEBOOKS_TO_SITE, ["tools/assignments.py"], ["-m", "pytest"]),
     "lab": (["-m", "jupyterlab", "--ServerApp.root_dir=.",
              "--LabApp.default_url=/lab/tree/notebooks"],),
     "data": (["-m", "mmfuse_utils.data"],),
+    "assignments": COURSE,
+    "grade": (*COURSE, ["tools/grade.py"]),
 }
 
 
@@ -42,8 +49,10 @@ def clean():
 
 
 def main():
-    if len(sys.argv) != 2 or sys.argv[1] not in [*STEPS, "clean"]:
+    target, settings = sys.argv[1:2], [word.partition("=") for word in sys.argv[2:]]
+    if not target or target[0] not in [*STEPS, "clean"] or not all(sign for _, sign, _ in settings):
         sys.exit(__doc__)
+    os.environ.update((name, value) for name, _, value in settings)
     if sys.argv[1] == "clean":
         clean()
     else:

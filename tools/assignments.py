@@ -1,0 +1,215 @@
+"""Make a course's assignments from their sources: `python tools/make.py assignments COURSE=name`.
+
+Each assignment is one notebook in `notebooks/assignments/` that holds stub, solution, public and
+hidden tests in nbgrader's format, and one Python file that draws its data from the seed of the
+course. Here they become, in `_build/courses/COURSE/`:
+
+    students/    a zip for each assignment, without solutions and hidden tests
+    solutions/   the executed notebooks, for the instructor
+    nbgrader/    a course folder for nbgrader, which `make grade` uses
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import nbformat
+import numpy as np
+from execute import ROOT, write_json
+from filelock import FileLock
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbgrader.apps import NbGraderAPI
+from nbgrader.preprocessors import ClearSolutions
+from traitlets.config import Config
+
+SOURCES = ROOT / "notebooks" / "assignments"
+COURSES = ROOT / "_build" / "courses"
+DEFAULT_COURSE = "words-meet-pixels"
+STUDENT_FILES = ("classroom.py",)
+CELL_TIMEOUT = 120  # seconds
+QUIET = ["--IPKernelApp.log_level=ERROR"]
+# nbgrader calls alembic by its name alone.
+os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
+
+
+def list_assignments():
+    """Names of the assignments, such as "a1_skipgram", in the order of the course."""
+    return [path.stem for path in sorted(SOURCES.glob("a*.ipynb"))]
+
+
+def course_name():
+    """The course's identifier, from the variable COURSE; leaves with a message if it is odd."""
+    course = os.environ.get("COURSE") or DEFAULT_COURSE
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", course):
+        sys.exit("COURSE must be lower-case letters, digits and hyphens, such as "
+                 f"vision101-2027; got {course!r}.")
+    return course
+
+
+def seed_of(course, name):
+    """Seed of one assignment in one course: (course, assignment) decides, nothing else.
+
+    >>> seed_of("a-course", "a1_skipgram") == seed_of("another-course", "a1_skipgram")
+    False
+    """
+    return int(hashlib.sha256(f"{course}:{name}".encode()).hexdigest()[:8], 16)
+
+
+def make_data(name, course):
+    """The arrays of an assignment for a course, by key."""
+    if str(SOURCES) not in sys.path:
+        sys.path.insert(0, str(SOURCES))
+    return importlib.import_module(name).make_data(seed_of(course, name))
+
+
+def read_source(name):
+    """The instructor's notebook of an assignment."""
+    return nbformat.read(SOURCES / f"{name}.ipynb", as_version=4)
+
+
+def grading(cell):
+    """What nbgrader is told about a cell; empty for cells that it does not know."""
+    return cell.metadata.get("nbgrader", {})
+
+
+def is_picture(cell):
+    """Whether a cell only draws what a task should look like."""
+    return "picture" in cell.metadata.get("tags", [])
+
+
+def is_solution(cell):
+    """Whether students write a cell."""
+    return bool(grading(cell).get("solution"))
+
+
+class NamedStubs(ClearSolutions):
+    """Puts in place of each solution an error that names the task and the function."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        task = grading(cell).get("grade_id", "").removeprefix("task")
+        function = re.search(r"(?m)^def (\w+)", cell.source)
+        what = f"Task {task}: write {function[1]}" if function else f"Task {task}"
+        self.code_stub = {"python": f'raise NotImplementedError("{what}")'}
+        return super().preprocess_cell(cell, resources, cell_index)
+
+
+def course_key(course):
+    """Hash of everything that a course is made from."""
+    digest = hashlib.sha256(course.encode())
+    inputs = [path for folder in (SOURCES, ROOT / "mmfuse_utils") for path in folder.rglob("*")
+              if path.is_file() and "__pycache__" not in path.parts]
+    for path in [*sorted(inputs), ROOT / "requirements-dev.txt", Path(__file__).resolve()]:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def execute(notebook, folder, name):
+    """Run a notebook in a folder; leaves with a message when a cell of the solution fails."""
+    try:
+        NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", extra_arguments=QUIET,
+                       resources={"metadata": {"path": str(folder)}}).execute()
+    except CellExecutionError as error:
+        sys.exit(f"The solution of {name} fails in this course, so no course was made. That is a "
+                 f"mistake in the assignment; please report it.\n{error}")
+
+
+def add_expected_pictures(notebook, executed):
+    """Put before each picture cell what the executed solution drew there."""
+    cells = []
+    for cell, done in zip(notebook.cells, executed.cells, strict=True):
+        if is_picture(cell):
+            png = next(output.data["image/png"] for output in done.outputs
+                       if "image/png" in output.get("data", {}))
+            text = f"What you should see:\n\n![{cell.metadata.mmfuse.alt}](attachment:expected.png)"
+            # An id of its own that stays the same from course to course.
+            cells.append(nbformat.v4.new_markdown_cell(
+                text, id=f"{cell.id}-expected",
+                attachments={"expected.png": {"image/png": png}}))
+        cells.append(cell)
+    notebook.cells = cells
+
+
+def make_source(name, course, folder):
+    """Write data, solution and nbgrader's source of one assignment below the course's folder."""
+    source = folder / "nbgrader" / "source" / name
+    source.mkdir(parents=True)
+    for file in STUDENT_FILES:
+        shutil.copyfile(SOURCES / file, source / file)
+    np.savez_compressed(source / f"{name}.npz", **make_data(name, course))
+    notebook, executed = read_source(name), read_source(name)
+    execute(executed, source, name)
+    nbformat.write(executed, folder / "solutions" / f"{name}.ipynb")
+    add_expected_pictures(notebook, executed)
+    notebook.metadata["mmfuse"] = {"assignment": name, "course": course}
+    nbformat.write(notebook, source / f"{name}.ipynb")
+
+
+def nbgrader_settings(folder):
+    """nbgrader's settings for a course folder."""
+    config = Config()
+    config.CourseDirectory.root = str(folder)
+    config.CourseDirectory.db_url = f"sqlite:///{folder / 'gradebook.db'}"
+    config.GenerateAssignment.preprocessors = [
+        "nbgrader.preprocessors.LockCells", NamedStubs, "nbgrader.preprocessors.ClearOutput",
+        "nbgrader.preprocessors.CheckCellMetadata", "nbgrader.preprocessors.ComputeChecksums",
+        "nbgrader.preprocessors.SaveCells", "nbgrader.preprocessors.ClearHiddenTests",
+        "nbgrader.preprocessors.ComputeChecksums", "nbgrader.preprocessors.CheckCellMetadata"]
+    return config
+
+
+def release(name, folder):
+    """Let nbgrader make the students' version of one assignment, and zip it."""
+    config = nbgrader_settings(folder / "nbgrader")
+    result = NbGraderAPI(config=config).generate_assignment(name, force=True, create=True)
+    if not result["success"]:
+        sys.exit(f"nbgrader could not make the students' version of {name}:\n{result['log']}")
+    released = folder / "nbgrader" / "release" / name
+    with zipfile.ZipFile(folder / "students" / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(released.iterdir()):
+            file.write(path, f"{name}/{path.name}")
+
+
+def make_course(course):
+    """Make all assignments of a course anew, and rename the whole into place."""
+    folder = COURSES / f".{course}"
+    shutil.rmtree(folder, ignore_errors=True)
+    for part in ("students", "solutions", "nbgrader"):
+        (folder / part).mkdir(parents=True)
+    for name in list_assignments():
+        print(f"  {name} …", flush=True)
+        make_source(name, course, folder)
+        release(name, folder)
+    write_json(folder / "course.json", {"course": course, "key": course_key(course)})
+    shutil.rmtree(COURSES / course, ignore_errors=True)
+    os.replace(folder, COURSES / course)
+
+
+def is_current(course):
+    """Whether the course was made from the present sources."""
+    path = COURSES / course / "course.json"
+    return path.exists() and json.loads(path.read_text())["key"] == course_key(course)
+
+
+def main():
+    course = course_name()
+    COURSES.mkdir(parents=True, exist_ok=True)
+    with FileLock(COURSES / f"{course}.lock"):
+        if is_current(course):
+            print(f"Assignments of the course {course}: nothing changed since they were made.")
+        else:
+            print(f"Assignments of the course {course}:", flush=True)
+            make_course(course)
+    print(f"For students: {COURSES / course / 'students'}\n"
+          f"For instructors only: {COURSES / course / 'solutions'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Grade a folder of submissions: `python tools/make.py grade SUBMISSIONS=dir COURSE=name`.
+
+A folder in SUBMISSIONS is a student, with notebooks named as they were handed out anywhere in it;
+a notebook that lies in SUBMISSIONS itself, as Canvas packs them (`somebody_123_a1_skipgram.ipynb`),
+belongs to whoever its name begins with. The submissions stay as they are; beside their folder
+comes `SUBMISSIONS-graded/`, with `grades.csv` and a page of feedback for each.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from assignments import COURSES, course_name, list_assignments
+from feedback import Submission, points_of, write_feedback, write_table
+from grade_one import SECONDS
+from sandbox import RECIPE, bubblewrap_works
+
+from mmfuse_utils.cache import remove, write_then_rename
+
+GRADE_ONE = Path(__file__).resolve().parent / "grade_one.py"
+AT_ONCE = 2
+SLACK = 60          # seconds that a grading process has beside those of the student's code
+
+
+def find_submissions(folder, names):
+    """All submissions of a folder by student and assignment, and the files that are none."""
+    found, strange = {}, []
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_dir() or any(part.startswith((".", "__")) for part in inside.parts):
+            continue
+        name = next((name for name in names if name in path.name), None)
+        student = inside.parts[0] if len(inside.parts) > 1 else path.name.partition(name or ".")[0]
+        student = student.strip("_- ")
+        if name is None or path.suffix != ".ipynb" or not student or path.is_symlink():
+            strange.append(inside)
+        elif (student, name) in found:
+            found[student, name].result = {
+                "problem": "There are two notebooks for this assignment. Hand in one."}
+        else:
+            found[student, name] = Submission(student, name, path)
+    return list(found.values()), strange
+
+
+def choose_isolation():
+    """"bubblewrap", or "none" where the instructor says so; leaves with advice otherwise."""
+    wanted = os.environ.get("ISOLATION", "bubblewrap")
+    if wanted == "none":
+        print("Isolation: NONE. Students' code runs with your rights: it can read and delete "
+              "your files. Do this only inside a container or for code that you trust.")
+    elif wanted != "bubblewrap":
+        sys.exit(f"ISOLATION must be bubblewrap or none; got {wanted!r}.")
+    elif bubblewrap_works():
+        print("Isolation: bubblewrap. No network, no files but the assignment's, no rights.")
+    else:
+        sys.exit("Students' code is graded inside bubblewrap, which is not installed here or may "
+                 "not make namespaces. On Debian and Ubuntu: apt install bubblewrap. On macOS and "
+                 f"Windows grade in a container, for instance\n  {RECIPE}\nwith an image in which "
+                 "this book is set up. ISOLATION=none grades without protection.")
+    return wanted
+
+
+def grade(submission, course, isolation, number):
+    """Grade one submission in a process of its own, and note the result in it."""
+    if submission.result:
+        return
+    with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
+        result = Path(temporary, "result.json")
+        command = [sys.executable, str(GRADE_ONE), str(COURSES / course / "nbgrader"),
+                   submission.assignment, str(submission.path), str(result),
+                   "--isolation", isolation, "--number", str(number)]
+        try:
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=SECONDS + SLACK)
+        except subprocess.TimeoutExpired:
+            submission.result = {"problem": "Grading took too long and was stopped."}
+        else:
+            submission.result = json.loads(result.read_text()) if result.exists() else {
+                "problem": "Grading stopped without a result. Your instructor will look at it."}
+
+
+def grade_all(submissions, course, isolation):
+    """Grade some submissions at a time, and say how far it got."""
+    numbers = SimpleQueue()
+    for number in range(AT_ONCE):
+        numbers.put(number)
+
+    def run(submission):
+        number, start = numbers.get(), time.monotonic()
+        try:
+            grade(submission, course, isolation, number)
+        finally:
+            numbers.put(number)
+        print(f"  {submission.student}, {submission.assignment}: {points_of(submission):g} points, "
+              f"{time.monotonic() - start:.0f} s", flush=True)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(run, submissions))
+
+
+def main():
+    course, folder = course_name(), Path(os.environ.get("SUBMISSIONS", ""))
+    if not os.environ.get("SUBMISSIONS") or not folder.is_dir():
+        sys.exit("Say which folder holds the submissions: make grade SUBMISSIONS=dir")
+    folder = folder.resolve()
+    submissions, strange = find_submissions(folder, list_assignments())
+    if not submissions:
+        sys.exit(f"There is no notebook of this course in {folder}. Its name must hold that of the "
+                 f"assignment, such as {list_assignments()[0]}.ipynb, in a folder for each student.")
+    isolation, start = choose_isolation(), time.monotonic()
+    grade_all(submissions, course, isolation)
+    graded = folder.with_name(f"{folder.name}-graded")
+    with write_then_rename(graded) as temporary:
+        remove(graded)
+        for submission in submissions:
+            write_feedback(submission, course, temporary)
+        write_table(submissions, course, temporary / "grades.csv")
+    for path in strange:
+        print(f"  not graded: {path} is not a notebook named after an assignment")
+    print(f"{len(submissions)} submissions in {time.monotonic() - start:.0f} s. "
+          f"Grades and feedback: {graded}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Grade one submission in a process of its own; `make grade` starts one for each.
+
+nbgrader restores the tests and saves the points. What it runs is our own merge of the handed-out
+notebook with the student's answers, so that nothing else of the submission counts, and its kernel
+runs in the sandbox. Prints nothing; writes a JSON file.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+import nbformat
+from assignments import grading, is_picture, is_solution, nbgrader_settings
+from execute import write_json
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from nbgrader.preprocessors import Execute
+from sandbox import kernel_command
+from traitlets import Integer, Unicode
+
+LARGEST = 20 * 2**20        # bytes of a notebook file
+PRINTED = 2**20             # characters of output that are kept
+CELL_SECONDS, SECONDS = 30, 120
+STUDENT = "student"
+# Two statements that are false: where they do not fail, someone has disarmed the tests.
+CANARIES = ("assert 1 == 2",
+            "from classroom import close\nclose([1.0], [2.0], 'one is not two', 0.5)")
+
+
+class SubmissionError(Exception):
+    """A submission that cannot be graded; the message is for the student."""
+
+
+def read_submission(path):
+    """The notebook of a submission; SubmissionError says what is wrong with the file."""
+    size = path.stat().st_size
+    if size == 0:
+        raise SubmissionError("The file is empty. Save the notebook, look at it, and hand it in "
+                              "again.")
+    if size > LARGEST:
+        raise SubmissionError(f"The file has {size / 2**20:.0f} MB; at most {LARGEST // 2**20} "
+                              "are read. Clear all outputs, save, and hand it in again.")
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:      # whatever a hostile file makes the parser say
+        raise SubmissionError("The file is not a Jupyter notebook. Hand in the .ipynb file "
+                              "itself, not a PDF, a script or a web page.") from error
+
+
+def merge(released, submitted):
+    """The handed-out notebook with the student's answers, and their own cells beside these.
+
+    Of the cells that were handed out, only the answers are taken from the submission.
+    """
+    known = {cell_id(cell): cell for cell in released.cells if cell_id(cell)}
+    answers, own, place = {}, defaultdict(list), "setup"
+    for cell in submitted.cells:
+        key = cell_id(cell)
+        if cell.cell_type != "code" or (key in known and is_picture(known[key])):
+            continue
+        if key in known and (not is_solution(known[key]) or key not in answers):
+            place, answers[key] = key, cell.source
+        else:                       # a cell of their own, or a second copy of an answer
+            own[place].append(nbformat.v4.new_code_cell(cell.source))
+    cells = []
+    for cell in released.cells:
+        if cell.cell_type == "code" and not is_picture(cell):
+            if is_solution(cell):
+                cell.source = answers.get(cell_id(cell), cell.source)
+            cells += [cell, *own[cell_id(cell)]]
+    released.cells = cells + [nbformat.v4.new_code_cell(source) for source in CANARIES]
+    return released
+
+
+def cell_id(cell):
+    """nbgrader's name of a cell, or None; a submission may hold anything there."""
+    told = grading(cell)
+    key = told.get("grade_id") if isinstance(told, dict) else None
+    return key if isinstance(key, str) else None
+
+
+class SandboxedExecute(Execute):
+    """Runs the cells in the sandbox, within limits, and never takes silence for success."""
+
+    seconds = Integer(SECONDS, help="for the whole submission").tag(config=True)
+    printed = Integer(PRINTED, help="characters of output that are kept").tag(config=True)
+    stopped = Unicode(help="why the kernel stopped before the last cell")
+    raise_on_iopub_timeout = False      # who prints without end loses the prints, no more
+
+    def preprocess(self, nb, resources, km=None):
+        self.budget, self.stopped, self.ran = self.printed, "", set()
+        timer = threading.Timer(self.seconds, self.stop_kernel)
+        timer.start()
+        try:
+            nb, resources = super().preprocess(nb, resources, km)
+        except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+            self.stopped = self.stopped or f"Python stopped while it ran your code ({error})"
+        finally:
+            timer.cancel()
+        for i, cell in enumerate(nb.cells):
+            self.keep_errors(cell, i in self.ran)
+        return nb, resources
+
+    def on_cell_executed(self, **told):
+        """Note which cells the kernel has answered for."""
+        super().on_cell_executed(**told)
+        self.ran.add(told["cell_index"])
+
+    def stop_kernel(self):
+        """End the kernel and all that it started."""
+        self.stopped = f"Your notebook ran for more than {self.seconds} seconds"
+        os.killpg(self.km.provisioner.process.pid, signal.SIGKILL)
+
+    def process_message(self, msg, cell, cell_index):
+        """Keep errors, and the first of what is printed."""
+        if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
+            self.budget -= len(repr(msg["content"]))
+            if self.budget < 0:
+                return None
+        return super().process_message(msg, cell, cell_index)
+
+    def keep_errors(self, cell, ran):
+        """Leave only errors as outputs, and add one to a cell that never ran.
+
+        nbgrader would take a warning for a failure and a cell without outputs for a success.
+        """
+        cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
+        if not ran and not cell.outputs:
+            why = f"{self.stopped or 'Python stopped'}, so this cell did not run."
+            cell.outputs = [nbformat.v4.new_output("error", ename="NotRun", evalue=why,
+                                                   traceback=[why])]
+
+
+def lay_out(course, name, submitted, folder):
+    """A course folder for nbgrader with this one submission in it."""
+    shutil.copytree(course / "source" / name, folder / "source" / name)
+    shutil.copyfile(course / "gradebook.db", folder / "gradebook.db")
+    released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+    target = folder / "submitted" / STUDENT / name / f"{name}.ipynb"
+    target.parent.mkdir(parents=True)
+    nbformat.write(merge(released, submitted), target)
+
+
+def add_kernel(folder, name, isolation, number):
+    """Tell Jupyter of the sandboxed kernel; returns the path of its connection file."""
+    files = [path for path in (folder / "source" / name).iterdir() if path.suffix != ".ipynb"]
+    sockets, work, spec = (folder / part for part in ("s", "work", "kernels/sandbox"))
+    for path in (sockets, work, spec):
+        path.mkdir(parents=True)
+    sockets.chmod(0o777)            # the folder around it is private
+    for path in files:
+        shutil.copy(path, work)
+    command = kernel_command(isolation, sockets, work, number)
+    write_json(spec / "kernel.json", {"argv": command, "display_name": "sandbox",
+                                      "language": "python", "interrupt_mode": "message"})
+    os.environ["JUPYTER_PATH"] = str(folder)
+    return sockets / "kernel.json"
+
+
+def autograde(course, name, submitted, isolation, number):
+    """Run nbgrader on one submission; returns (executed notebook, points by test)."""
+    # The path of a socket may have a hundred characters, so no long name here.
+    with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
+        folder = Path(temporary).resolve()
+        lay_out(course, name, submitted, folder)
+        config = nbgrader_settings(folder)
+        config.Autograde.autograde_preprocessors = [
+            SandboxedExecute, "nbgrader.preprocessors.SaveAutoGrades"]
+        config.SandboxedExecute.update(kernel_name="sandbox", timeout=CELL_SECONDS)
+        config.KernelManager.transport = "ipc"
+        config.KernelManager.connection_file = str(add_kernel(folder, name, isolation, number))
+        result = NbGraderAPI(config=config).autograde(name, STUDENT)
+        if not result["success"]:
+            raise RuntimeError(f"nbgrader failed:\n{result['log']}")
+        with Gradebook(config.CourseDirectory.db_url) as gradebook:
+            grades = gradebook.find_submission_notebook(name, name, STUDENT).grades
+            points = {grade.name: grade.auto_score or 0 for grade in grades}
+        done = folder / "autograded" / STUDENT / name / f"{name}.ipynb"
+        return nbformat.read(done, as_version=4), points
+
+
+def error_of(cell):
+    """Name and message of the error that a cell ended with, or None."""
+    for output in cell.outputs:
+        return {"name": plain(output.ename, 60), "message": plain(output.evalue, 600)}
+    return None
+
+
+def plain(text, longest):
+    """Text without control characters, cut to a length."""
+    text = "".join(letter for letter in str(text) if letter.isprintable() or letter == "\n")
+    return text if len(text) <= longest else text[:longest - 1] + "…"
+
+
+def report(notebook, points):
+    """What the feedback is made from: points and errors by cell, and whether the tests were armed."""
+    cells = {cell_id(cell): cell for cell in notebook.cells if cell_id(cell)}
+    canaries = notebook.cells[-len(CANARIES):]
+    armed = all((error_of(cell) or {"name": ""})["name"] in ("AssertionError", "NotRun")
+                for cell in canaries)
+    tests = [{"test": key, "points": points[key] if armed else 0,
+              "most": grading(cell)["points"], "error": error_of(cell)}
+             for key, cell in cells.items() if grading(cell)["grade"]]
+    answers = {key: error_of(cell) for key, cell in cells.items() if is_solution(cell)}
+    return {"armed": armed, "tests": tests, "answers": answers}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("course", type=Path, help="nbgrader's folder of the course")
+    parser.add_argument("name", help="the assignment")
+    parser.add_argument("submission", type=Path)
+    parser.add_argument("result", type=Path, help="JSON file to write")
+    parser.add_argument("--isolation", choices=("bubblewrap", "none"), default="bubblewrap")
+    parser.add_argument("--number", type=int, default=0, help="tells parallel runs apart")
+    options = parser.parse_args()
+    try:
+        submitted = read_submission(options.submission)
+        notebook, points = autograde(options.course, options.name, submitted, options.isolation,
+                                     options.number)
+        result = report(notebook, points)
+    except SubmissionError as error:
+        result = {"problem": str(error)}
+    write_json(options.result, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Where students' code runs while it is graded: a process that can reach next to nothing.
+
+With bubblewrap (Linux) a kernel gets a file system of its own: the system's libraries and this
+Python, read-only; the assignment's files; and nothing else of the machine, so neither the home
+folder nor other submissions nor the solutions. It has no network, sees no other process, and may
+write no file. When the grader runs as root, the kernel runs as a user without rights. Without
+bubblewrap only the limits on time, memory, output and processes remain.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+KERNEL = Path(__file__).resolve().parent / "sandbox_kernel.py"
+MEMORY = 3 * 2**30      # bytes of address space for the kernel
+FIRST_USER = 60_001     # kernels run as this user and those above it when the grader is root
+SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
+          "/etc/fonts")
+RECIPE = ("docker run --rm --network none -v \"$PWD\":/book -w /book IMAGE "
+          "make grade SUBMISSIONS=dir ISOLATION=none")
+
+
+def bubblewrap_works():
+    """Whether bubblewrap is installed and may make namespaces on this machine."""
+    if shutil.which("bwrap") is None:
+        return False
+    return subprocess.run(isolate(["true"]), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def isolate(command, shared=(), files=()):
+    """The command inside a sandbox, where its working folder is /tmp.
+
+    shared : folders that it may write to, under the same path inside. files : read-only files
+    for its working folder.
+    """
+    python = {Path(sys.prefix), Path(sys.base_prefix), KERNEL}
+    readable = [*(Path(path) for path in SYSTEM if os.path.lexists(path)), *sorted(python)]
+    bwrap = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
+             "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    # Root becomes another user inside (see sandbox_kernel.py), and needs the right to do so.
+    root = os.name == "posix" and os.getuid() == 0
+    bwrap += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user"]
+    bwrap += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    for path in [*readable, *shared]:
+        for parent in reversed(path.parents[:-1]):      # bubblewrap would make them private
+            bwrap += ["--perms", "0755", "--dir", str(parent)]
+        if path.is_symlink():
+            bwrap += ["--symlink", os.readlink(path), str(path)]
+        else:
+            bwrap += ["--bind" if path in shared else "--ro-bind", str(path), str(path)]
+    for file in files:
+        bwrap += ["--ro-bind", str(file), f"/tmp/{file.name}"]
+    return [*bwrap, "--setenv", "HOME", "/tmp", *command]
+
+
+def kernel_command(isolation, sockets, work, number):
+    """Arguments that start a kernel; "{connection_file}" in them is filled in by Jupyter.
+
+    isolation : "bubblewrap" or "none". sockets : folder that kernel and grader share. work :
+    folder with the files beside the notebook. number : tells kernels that run at once apart.
+    """
+    inside = "/tmp" if isolation == "bubblewrap" else str(work)
+    command = [sys.executable, str(KERNEL), "{connection_file}", inside, str(MEMORY),
+               str(FIRST_USER + number)]
+    if isolation == "none":
+        return command
+    return isolate(command, [sockets], sorted(work.iterdir()))
