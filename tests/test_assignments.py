@@ -17,6 +17,8 @@ from assignments import (SOURCES, NamedStubs, grading, is_picture, list_assignme
 sys.path.insert(0, str(SOURCES))
 import classroom  # noqa: E402  (it lies beside the notebooks, where students have it)
 
+pytestmark = pytest.mark.book      # the data of assignments need the prepared cache
+
 COURSES = ("words-meet-pixels", "a-course-2026", "b-course-2027")
 every_assignment = pytest.mark.parametrize("name", list_assignments())
 
@@ -85,6 +87,14 @@ def failures(name, folder, answers=(), tests=None):
 @pytest.mark.parametrize("course", COURSES)
 def test_solution_scores_full_marks_in_every_course(name, course, folder_of):
     assert failures(name, folder_of(name, course)) == {}
+
+
+@every_assignment
+def test_course_decides_the_data(name):
+    first, again, other = (make_data(name, course) for course in (*COURSES[:1] * 2, COURSES[1]))
+    same = [key for key in first if np.array_equal(first[key], other[key])]
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    assert len(same) <= len(first) / 2, f"these do not depend on the course: {same}"
 
 
 @every_assignment

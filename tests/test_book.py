@@ -72,8 +72,8 @@ def test_notebook_has_verdict_exercises_and_sources(path):
     code = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code")
     assert prose.startswith("# ")
     assert re.search(r"\bverdict\(", code)
-    assert len(re.findall(r"(?m)^### Exercise \d+", prose)) >= 2
-    for heading in ("Verdict", "Exercises", "Summary", "Sources"):
+    assert len(re.findall(r"(?m)^### Exercise \d+", prose)) >= 4
+    for heading in ("Check yourself", "Verdict", "Exercises", "Summary", "Sources"):
         assert re.search(rf"(?m)^## {heading}\b", prose), heading
 
 
@@ -83,11 +83,24 @@ def test_each_exercise_is_an_empty_cell_and_a_hidden_solution(path):
     starts = [i for i, cell in enumerate(cells)
               if cell["source"].strip().startswith("# Your turn")]
     solutions = [i for i, cell in enumerate(cells) if is_solution(cell)]
-    assert len(starts) >= 2
+    assert len(starts) >= 4
     assert [start + 1 for start in starts] == solutions
     for i in solutions:
         assert cells[i]["metadata"]["jupyter"]["source_hidden"] is True
         assert cells[i - 2]["cell_type"] == "markdown"
+
+
+@every_notebook
+def test_questions_have_an_answer_folded_away(path):
+    questions = [cell["source"] for cell in read_cells(path) if "<details>" in cell["source"]]
+    assert len(questions) >= 3
+    for question in questions:
+        assert re.search(r"(?m)^\*\*\d+\. ", question)
+        asked, answer = question.split("<details>\n<summary>Answer</summary>\n\n")
+        options = re.findall(r"(?m)^\((\w)\) ", asked)
+        assert options == list("abcde"[:len(options)]) and len(options) >= 3
+        assert re.match(r"\*\*\((\w)\)\*\*", answer)[1] in options
+        assert answer.endswith("\n\n</details>")
 
 
 @every_notebook

@@ -1,9 +1,7 @@
 """A class hands in: good work, honest mistakes and attacks, graded as `make grade` does."""
 
 import csv
-import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,16 +10,18 @@ import zipfile
 import nbformat
 import psutil
 import pytest
-from assignments import COURSES, DEFAULT_COURSE, SOURCES, grading, list_assignments
+from assignments import COURSES, DEFAULT_COURSE, SOURCES, grading, is_picture, list_assignments
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from feedback import Submission, write_table
+from grade import choose_isolation, find_submissions
 from sandbox import KERNEL, bubblewrap_works
 
 pytestmark = pytest.mark.book
 
 COURSE = COURSES / DEFAULT_COURSE
 FIRST = list_assignments()[0]
-STOP = "raise NotImplementedError"
+every_assignment = pytest.mark.parametrize("name", list_assignments())
 
 
 def released(name=FIRST):
@@ -65,9 +65,9 @@ def disarmed():
                       released())
 
 
-def edited():
+def edited(name=FIRST):
     """Nothing solved; tests emptied or deleted, and worth a thousand points."""
-    notebook = released()
+    notebook = released(name)
     tests = [cell for cell in notebook.cells if grading(cell).get("grade")]
     for cell in tests:
         cell.source, grading(cell)["points"] = "pass", 1000
@@ -178,22 +178,28 @@ def listener():
         yield server
 
 
-@pytest.fixture(scope="module")
-def graded(tmp_path_factory, listener):
-    """Grade the class with the command; gives (folder, what was expected, rows of the table)."""
+def run_grading(folder):
+    """Grade a folder with the command; rows of the table by (student, assignment)."""
     if not bubblewrap_works():
-        pytest.skip("bubblewrap is not installed here, so no attack was tried")
-    folder = tmp_path_factory.mktemp("class") / "week1"
-    folder.mkdir()
-    expected = hand_in(folder, listener.getsockname()[1])
-    (folder / "precious.txt").write_text("whole")
+        pytest.skip("bubblewrap does not work here, so no submission was graded")
     run = subprocess.run([sys.executable, str(ROOT / "tools" / "grade.py")], cwd=ROOT,
                          env=dict(os.environ, SUBMISSIONS=str(folder)), encoding="utf8",
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(run.stdout)
     assert run.returncode == 0, run.stdout
-    with (folder.with_name("week1-graded") / "grades.csv").open(encoding="utf-8-sig") as file:
-        return folder, expected, {row["student"]: row for row in csv.DictReader(file)}
+    table = folder.with_name(f"{folder.name}-graded") / "grades.csv"
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        return {(row["student"], row["assignment"]): row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, listener):
+    """A class of twenty, graded: (folder, what was expected, rows of the table by student)."""
+    folder = tmp_path_factory.mktemp("class") / "week1"
+    folder.mkdir()
+    expected = hand_in(folder, listener.getsockname()[1])
+    (folder / "precious.txt").write_text("whole")
+    return folder, expected, {student: row for (student, _), row in run_grading(folder).items()}
 
 
 def test_everyone_gets_the_points_they_should(graded):
@@ -229,3 +235,108 @@ def test_feedback_shows_the_message_of_each_test_that_failed(graded):
     text = BeautifulSoup(page.read_text(encoding="utf8"), "html.parser").get_text(" ", strip=True)
     assert "sklearn is not available when work is graded" in text
     assert f"{float(rows['imports']['points']):g} of {points():g} points" in text
+
+
+@pytest.fixture(scope="module")
+def by_nbgrader(tmp_path_factory):
+    """Each assignment solved, untouched and tampered with, graded: rows of the table."""
+    folder = tmp_path_factory.mktemp("whole") / "course"
+    for name in list_assignments():
+        for student, notebook in (("solved", solved(name)), ("untouched", released(name)),
+                                  ("tampered", edited(name))):
+            path = folder / student / "homework" / f"{name}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, path)
+    return run_grading(folder)
+
+
+@every_assignment
+def test_nbgrader_gives_the_solution_all_points_and_the_others_none(name, by_nbgrader):
+    rows = {student: by_nbgrader[student, name] for student in ("solved", "untouched", "tampered")}
+    assert {student: float(row["points"]) for student, row in rows.items()} == {
+        "solved": 30, "untouched": 0, "tampered": 0}
+    assert rows["solved"]["note"] == ""
+    assert "No task is answered yet" in rows["untouched"]["note"]
+
+
+def regions(source, what):
+    """Lines between the markers of solutions or hidden tests, without indentation."""
+    inside, lines = False, set()
+    for line in map(str.strip, source.splitlines()):
+        if line in (f"### BEGIN {what}", f"### END {what}"):
+            inside = line.startswith("### BEGIN")
+        elif inside:
+            lines.add(line)
+    return lines
+
+
+@every_assignment
+def test_zip_for_students_holds_no_solution_and_no_hidden_test(name):
+    secret, shown = set(), ""
+    for cell in nbformat.read(SOURCES / f"{name}.ipynb", as_version=4).cells:
+        secret |= regions(cell.source, "SOLUTION") | regions(cell.source, "HIDDEN TESTS")
+    with zipfile.ZipFile(COURSE / "students" / f"{name}.zip") as file:
+        assert {os.path.basename(entry) for entry in file.namelist()} == {
+            f"{name}.ipynb", f"{name}.npz", "classroom.py"}
+        notebook = nbformat.reads(file.read(f"{name}/{name}.ipynb").decode(), as_version=4)
+        for cell in notebook.cells:
+            assert not cell.get("outputs")
+            shown += cell.source + "\n"
+        shown += file.read(f"{name}/classroom.py").decode()
+    visible = set(map(str.strip, shown.splitlines()))
+    # A line may stand in a public test or a picture as well; what students see is not secret.
+    public = {line for cell in nbformat.read(SOURCES / f"{name}.ipynb", as_version=4).cells
+              for line in map(str.strip, cell.source.splitlines())
+              if not (grading(cell).get("solution") or "HIDDEN TESTS" in cell.source)}
+    leaked = {line for line in secret & visible if len(line) > 12} - public
+    assert "BEGIN SOLUTION" not in shown and "HIDDEN TESTS" not in shown
+    assert not leaked
+
+
+@every_assignment
+def test_students_see_the_expected_picture_before_their_own(name):
+    cells = released(name).cells
+    pictures = [i for i, cell in enumerate(cells) if is_picture(cell)]
+    assert len(pictures) == len([cell for cell in cells if grading(cell).get("solution")])
+    for i in pictures:
+        attached = cells[i - 1].attachments["expected.png"]["image/png"]
+        assert len(attached) > 1000 and len(cells[i].metadata.mmfuse.alt) > 30
+
+
+def test_guide_names_every_assignment():
+    guide = (ROOT / "book" / "teaching.md").read_text(encoding="utf8")
+    assert [name for name in list_assignments() if f"| `{name}` |" not in guide] == []
+
+
+def test_submissions_are_found_in_folders_and_as_learning_platforms_name_them(tmp_path):
+    for path in ("ada/deep/a1_skipgram.ipynb", "lovelaceada_41_1815_a1_skipgram-2.ipynb",
+                 "bob/a1_skipgram.ipynb", "bob/again/a1_skipgram.ipynb", "bob/notes.md",
+                 "a1_skipgram.ipynb", "ada/.ipynb_checkpoints/a1_skipgram.ipynb"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    found, strange = find_submissions(tmp_path, ["a1_skipgram"])
+    assert sorted(submission.student for submission in found) == [
+        "ada", "bob", "lovelaceada_41_1815"]
+    assert [str(path) for path in strange] == ["a1_skipgram.ipynb", "bob/notes.md"]
+    bob = next(submission for submission in found if submission.student == "bob")
+    assert "two notebooks" in bob.result["problem"]
+
+
+def test_without_bubblewrap_nothing_is_graded_unless_one_says_so(monkeypatch, capsys):
+    monkeypatch.setattr("grade.bubblewrap_works", lambda: False)
+    monkeypatch.delenv("ISOLATION", raising=False)
+    with pytest.raises(SystemExit, match="apt install bubblewrap"):
+        choose_isolation()
+    monkeypatch.setenv("ISOLATION", "none")
+    assert choose_isolation() == "none"
+    assert "with your rights" in capsys.readouterr().out
+    monkeypatch.setenv("ISOLATION", "some")
+    with pytest.raises(SystemExit, match="bubblewrap or none"):
+        choose_isolation()
+
+
+def test_a_formula_for_a_name_stays_a_name_in_the_table(tmp_path):
+    submission = Submission("=1+1", FIRST, tmp_path, {"problem": "The file is empty."})
+    write_table([submission], DEFAULT_COURSE, tmp_path / "grades.csv")
+    with (tmp_path / "grades.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert next(csv.DictReader(file))["student"] == "'=1+1"

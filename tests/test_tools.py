@@ -195,7 +195,7 @@ def test_every_make_target_is_one_line_calling_python():
 def test_unknown_command_shows_the_help():
     result = subprocess.run([sys.executable, str(ROOT / "tools" / "make.py"), "cook"],
                             stderr=subprocess.PIPE, text=True)
-    assert result.returncode == 1 and "book    set up" in result.stderr
+    assert result.returncode == 1 and "book         set up" in result.stderr
 
 
 def test_tools_run_on_the_pythons_we_say():

@@ -60,8 +60,9 @@ def choose_isolation():
         print("Isolation: bubblewrap. No network, no files but the assignment's, no rights.")
     else:
         sys.exit("Students' code is graded inside bubblewrap, which is not installed here or may "
-                 "not make namespaces. On Debian and Ubuntu: apt install bubblewrap. On macOS and "
-                 f"Windows grade in a container, for instance\n  {RECIPE}\nwith an image in which "
+                 "not make namespaces. On Debian and Ubuntu: apt install bubblewrap; from Ubuntu "
+                 "24.04 on also sysctl kernel.apparmor_restrict_unprivileged_userns=0. On macOS "
+                 f"and Windows grade in a container, for instance\n  {RECIPE}\nwith an image in which "
                  "this book is set up. ISOLATION=none grades without protection.")
     return wanted
 

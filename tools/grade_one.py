@@ -173,7 +173,8 @@ def autograde(course, name, submitted, isolation, number):
         config.Autograde.autograde_preprocessors = [
             SandboxedExecute, "nbgrader.preprocessors.SaveAutoGrades"]
         config.SandboxedExecute.update(kernel_name="sandbox", timeout=CELL_SECONDS)
-        config.KernelManager.transport = "ipc"
+        if isolation == "bubblewrap":       # sockets in a folder, as it has no network
+            config.KernelManager.transport = "ipc"
         config.KernelManager.connection_file = str(add_kernel(folder, name, isolation, number))
         result = NbGraderAPI(config=config).autograde(name, STUDENT)
         if not result["success"]:

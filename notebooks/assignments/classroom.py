@@ -34,13 +34,14 @@ def close(actual, expected, why, atol=1e-9):
     """
     got, wanted = _numbers(actual, why), np.asarray(expected, dtype=float)
     if got.shape != wanted.shape:
-        raise AssertionError(f"{why}. Expected the shape {wanted.shape}, got {got.shape}.")
+        raise AssertionError(f"{_sentence(why)} Expected the shape {wanted.shape}, "
+                             f"got {got.shape}.")
     wrong = ~(np.abs(got - wanted) <= atol)             # also where a number is nan
     wrong &= ~(np.isinf(wanted) & (got == wanted))
     if wrong.any():
         where = tuple(np.argwhere(wrong)[0].tolist())
         place = f" at {list(where)}" if where else ""
-        raise AssertionError(f"{why}. Expected {wanted[where]:.6g}{place}, "
+        raise AssertionError(f"{_sentence(why)} Expected {wanted[where]:.6g}{place}, "
                              f"got {got[where]:.6g}.")
 
 
@@ -51,13 +52,13 @@ def same(actual, expected, why):
     """
     got, wanted = np.asarray(actual), np.asarray(expected)
     if got.shape != wanted.shape or not (got == wanted).all():
-        raise AssertionError(f"{why}. Expected {_short(wanted)}, got {_short(got)}.")
+        raise AssertionError(f"{_sentence(why)} Expected {_short(wanted)}, got {_short(got)}.")
 
 
 def holds(statement, why):
     """Fail with an explanation unless a statement is true."""
     if not statement:
-        raise AssertionError(f"{why}.")
+        raise AssertionError(_sentence(why))
 
 
 def refuses(error, why, function, *arguments):
@@ -69,16 +70,21 @@ def refuses(error, why, function, *arguments):
         result = function(*arguments)
     except error:
         return
-    raise AssertionError(f"{why}. Expected a {error.__name__}, got {_short(result)}.")
+    raise AssertionError(f"{_sentence(why)} Expected a {error.__name__}, got {_short(result)}.")
+
+
+def _sentence(why):
+    return why if why.rstrip(")").endswith((".", "?", "!")) else f"{why}."
 
 
 def _numbers(values, why):
     if values is None:
-        raise AssertionError(f"{why}. Got None: does the function return its result?")
+        raise AssertionError(f"{_sentence(why)} Got None: does the function return its result?")
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise AssertionError(f"{why}. Expected numbers, got {_short(values)}.") from None
+        raise AssertionError(f"{_sentence(why)} Expected numbers, "
+                             f"got {_short(values)}.") from None
 
 
 def _short(value):
