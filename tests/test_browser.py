@@ -137,3 +137,11 @@ def test_a_solution_opens_on_a_click(address, open_page):
     assert not solution.locator("pre").first.is_visible()
     solution.locator("summary").click()
     assert solution.locator("pre").first.is_visible()
+
+
+def test_an_answer_opens_on_a_click(address, open_page):
+    tab = open_page(f"{address}/notebooks/08_retrieval.html")
+    answer = tab.locator(".bd-article details:not([class])").first
+    assert not answer.locator("p").first.is_visible()
+    answer.locator("summary").click()
+    assert answer.locator("p").first.is_visible()

@@ -89,7 +89,8 @@ def improved():
     right = next(cell for cell in solved().cells if grading(cell).get("grade_id") == "task1")
     place = next(i for i, cell in enumerate(notebook.cells)
                  if grading(cell).get("grade_id") == "task1")
-    notebook.cells.insert(place + 1, right)
+    notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(right.source,
+                                                               metadata=right.metadata))
     return notebook
 
 
@@ -137,7 +138,7 @@ def hand_in(folder, port):
     full, second = points(), points(without=["task2"])
     work = {
         "edited": (edited(), 0, "No task is answered yet"),
-        "exits": (begin_with("import os\nos._exit(0)"), 0, "Python stopped"),
+        "exits": (begin_with("import os\nos._exit(0)"), 0, "Python ended"),
         "deletes": (begin_with(DELETE.format(**here)), full, ""),
         "disarms": (disarmed(), 0, "disarms the tests"),
         "forks": (begin_with(FORK), 0, "120 seconds"),
@@ -277,7 +278,7 @@ def test_zip_for_students_holds_no_solution_and_no_hidden_test(name):
         secret |= regions(cell.source, "SOLUTION") | regions(cell.source, "HIDDEN TESTS")
     with zipfile.ZipFile(COURSE / "students" / f"{name}.zip") as file:
         assert {os.path.basename(entry) for entry in file.namelist()} == {
-            f"{name}.ipynb", f"{name}.npz", "classroom.py"}
+            f"{name}.ipynb", f"{name}.npz", "classroom.py", "licenses.txt"}
         notebook = nbformat.reads(file.read(f"{name}/{name}.ipynb").decode(), as_version=4)
         for cell in notebook.cells:
             assert not cell.get("outputs")

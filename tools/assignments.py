@@ -30,10 +30,13 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.preprocessors import ClearSolutions
 from traitlets.config import Config
 
+from mmfuse_utils.data.sources import SOURCES as PACKAGES
+from mmfuse_utils.data.sources import package_path
+
 SOURCES = ROOT / "notebooks" / "assignments"
 COURSES = ROOT / "_build" / "courses"
 DEFAULT_COURSE = "words-meet-pixels"
-STUDENT_FILES = ("classroom.py",)
+CREDITED = ("noto", "fluent-emoji", "fluent-emoji-flat", "cldr", "emojibase", "wordnet")
 CELL_TIMEOUT = 120  # seconds
 QUIET = ["--IPKernelApp.log_level=ERROR"]
 # nbgrader calls alembic by its name alone.
@@ -137,12 +140,24 @@ def add_expected_pictures(notebook, executed):
     notebook.cells = cells
 
 
+def credits():
+    """Who made what the data are drawn from, with the licenses that have to go with them."""
+    parts = ["The data of this assignment are drawn from the following packages."]
+    for name in CREDITED:
+        source = PACKAGES[name]
+        parts.append(f"{source.what}: {source.name} {source.version}, {source.attribution}, "
+                     f"{source.licence}")
+        parts += [path.read_text(encoding="utf8")
+                  for path in package_path(name).glob("package/LICENSE")]
+    return "\n\n".join(parts)
+
+
 def make_source(name, course, folder):
     """Write data, solution and nbgrader's source of one assignment below the course's folder."""
     source = folder / "nbgrader" / "source" / name
     source.mkdir(parents=True)
-    for file in STUDENT_FILES:
-        shutil.copyfile(SOURCES / file, source / file)
+    shutil.copyfile(SOURCES / "classroom.py", source / "classroom.py")
+    (source / "licenses.txt").write_text(credits(), encoding="utf8")
     np.savez_compressed(source / f"{name}.npz", **make_data(name, course))
     notebook, executed = read_source(name), read_source(name)
     execute(executed, source, name)

@@ -25,11 +25,17 @@ class Submission:
 
 
 @functools.cache
+def released(name, course):
+    """The notebook that students got."""
+    path = COURSES / course / "nbgrader" / "release" / name / f"{name}.ipynb"
+    return nbformat.read(path, as_version=4)
+
+
+@functools.cache
 def tasks_of(name, course):
     """Title and tests of each task of an assignment: {task: (title, {test: points})}."""
-    path = COURSES / course / "nbgrader" / "release" / name / f"{name}.ipynb"
     tasks = {}
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in released(name, course).cells:
         heading = re.match(r"## (Task (\d+): .+?) \(\d+ points?\)\n", cell.source)
         if cell.cell_type == "markdown" and heading:
             tasks[f"task{heading[2]}"] = (heading[1], {})
@@ -53,14 +59,13 @@ def note(submission):
     result = submission.result
     if "problem" in result:
         return result["problem"]
-    errors = [test["error"] or {"name": ""} for test in result["tests"]]
-    names = {error["name"] for error in errors}
-    if "NotRun" in names:
-        return next(error["message"] for error in errors if error["name"] == "NotRun")
+    if result["stopped"]:
+        return f"{result['stopped']}; what came after did not run."
     if not result["armed"]:
         return ("A statement that is false did not fail: the submission disarms the tests. It gets "
                 "no points until your instructor has looked at it.")
-    if names == {"NotImplementedError"}:
+    if all(test["error"] and test["error"]["name"] == "NotImplementedError"
+           for test in result["tests"]):
         return ("No task is answered yet: this is the notebook as it was handed out. Begin with "
                 "task 1, it is the easiest; every task that works brings its points.")
     return ""
@@ -96,8 +101,9 @@ def write_feedback(submission, course, folder):
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                   trim_blocks=True, lstrip_blocks=True).from_string(
                                       TEMPLATE.read_text(encoding="utf8"))
-    page = template.render(student=submission.student, assignment=submission.assignment,
-                           course=course, tasks=tasks, note=note(submission),
+    first = released(submission.assignment, course).cells[0].source
+    page = template.render(student=submission.student, course=course, tasks=tasks,
+                           title=first.partition("\n")[0].removeprefix("# "), note=note(submission),
                            points=points_of(submission), of=sum(task["of"] for task in tasks))
     path = folder / "feedback" / submission.student / f"{submission.assignment}.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,12 +99,15 @@ class SandboxedExecute(Execute):
         timer.start()
         try:
             nb, resources = super().preprocess(nb, resources, km)
-        except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
-            self.stopped = self.stopped or f"Python stopped while it ran your code ({error})"
+        except (DeadKernelError, CellTimeoutError):
+            if not self.ran:        # the kernel did not start, which is no fault of the student's
+                raise
+            self.stopped = self.stopped or "Python ended while it ran your code"
         finally:
             timer.cancel()
         for i, cell in enumerate(nb.cells):
             self.keep_errors(cell, i in self.ran)
+        nb.metadata["stopped"] = self.stopped
         return nb, resources
 
     def on_cell_executed(self, **told):
@@ -114,7 +117,7 @@ class SandboxedExecute(Execute):
 
     def stop_kernel(self):
         """End the kernel and all that it started."""
-        self.stopped = f"Your notebook ran for more than {self.seconds} seconds"
+        self.stopped = f"The notebook ran for more than {self.seconds} seconds"
         os.killpg(self.km.provisioner.process.pid, signal.SIGKILL)
 
     def process_message(self, msg, cell, cell_index):
@@ -132,9 +135,8 @@ class SandboxedExecute(Execute):
         """
         cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
         if not ran and not cell.outputs:
-            why = f"{self.stopped or 'Python stopped'}, so this cell did not run."
-            cell.outputs = [nbformat.v4.new_output("error", ename="NotRun", evalue=why,
-                                                   traceback=[why])]
+            cell.outputs = [nbformat.v4.new_output(
+                "error", ename="NotRun", evalue="this cell did not run.", traceback=[])]
 
 
 def lay_out(course, name, submitted, folder):
@@ -200,16 +202,18 @@ def plain(text, longest):
 
 
 def report(notebook, points):
-    """What the feedback is made from: points and errors by cell, and whether the tests were armed."""
+    """What the feedback is made from: points and errors by cell, and whether the tests were armed.
+
+    armed : false where a canary did not fail; a kernel that stopped earlier leaves that open.
+    """
+    stopped = notebook.metadata["stopped"]
+    alarms = [error_of(cell) for cell in notebook.cells[-len(CANARIES):]]
+    armed = bool(stopped) or all(error and error["name"] == "AssertionError" for error in alarms)
     cells = {cell_id(cell): cell for cell in notebook.cells if cell_id(cell)}
-    canaries = notebook.cells[-len(CANARIES):]
-    armed = all((error_of(cell) or {"name": ""})["name"] in ("AssertionError", "NotRun")
-                for cell in canaries)
-    tests = [{"test": key, "points": points[key] if armed else 0,
-              "most": grading(cell)["points"], "error": error_of(cell)}
+    tests = [{"test": key, "points": points[key] if armed else 0, "error": error_of(cell)}
              for key, cell in cells.items() if grading(cell)["grade"]]
     answers = {key: error_of(cell) for key, cell in cells.items() if is_solution(cell)}
-    return {"armed": armed, "tests": tests, "answers": answers}
+    return {"armed": armed, "stopped": stopped, "tests": tests, "answers": answers}
 
 
 def main():

@@ -41,8 +41,11 @@ def close(actual, expected, why, atol=1e-9):
     if wrong.any():
         where = tuple(np.argwhere(wrong)[0].tolist())
         place = f" at {list(where)}" if where else ""
-        raise AssertionError(f"{_sentence(why)} Expected {wanted[where]:.6g}{place}, "
-                             f"got {got[where]:.6g}.")
+        right, yours = f"{wanted[where]:.6g}{place}", f"{got[where]:.6g}"
+        if yours == f"{wanted[where]:.6g}":
+            yours = (f"a number that is off by {got[where] - wanted[where]:.1g}, where {atol:g} "
+                     "is allowed")
+        raise AssertionError(f"{_sentence(why)} Expected {right}, got {yours}.")
 
 
 def same(actual, expected, why):
