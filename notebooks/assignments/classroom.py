@@ -70,10 +70,12 @@ def refuses(error, why, function, *arguments):
     >>> refuses(ValueError, "the root of a word is refused", float, "word")
     """
     try:
-        result = function(*arguments)
+        got = _short(function(*arguments))
     except error:
         return
-    raise AssertionError(f"{_sentence(why)} Expected a {error.__name__}, got {_short(result)}.")
+    except Exception as other:
+        got = f"a {type(other).__name__}: {other}"
+    raise AssertionError(f"{_sentence(why)} Expected a {error.__name__}, got {got}.")
 
 
 def _sentence(why):

@@ -12,6 +12,11 @@ WRONG = [
      "task1-hidden"),
     (1, "both branches of where", "0.5 * (1 + np.tanh(x / 2))",
      "np.where(x > 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))", "task1-hidden"),
+    (1, "one number becomes an array", "np.tanh(x / 2)", "np.tanh(np.atleast_1d(x) / 2)",
+     "task1-public"),
+    (1, "needs an array", "return 0.5 * (1 + np.tanh(x / 2))",
+     "e = np.exp(-np.abs(x))\n    result = e / (1 + e)\n"
+     "    result[x > 0] = 1 - result[x > 0]\n    return result", "task1-public"),
 
     (2, "positives as negatives", "np.logaddexp(0, -(u @ v))", "np.logaddexp(0, u @ v)",
      "task2-public task2-hidden"),
@@ -27,6 +32,13 @@ WRONG = [
     (2, "clipped scores", "np.logaddexp(0, noise @ v)",
      "np.logaddexp(0, np.clip(noise @ v, -50, 50))", "task2-hidden"),
     (2, "noise words counted once", "noise @ v)", "np.unique(noise, axis=0) @ v)",
+     "task2-hidden"),
+    (2, "summed before the logarithm", "np.logaddexp(0, noise @ v)",
+     "np.logaddexp(0, (noise @ v).sum())", "task2-public task2-hidden"),
+    (2, "an array of one number", "of_noise.sum()", "of_noise.sum(keepdims=True)",
+     "task2-public task2-hidden"),
+    (2, "three noise words whatever k is", "noise @ v)", "noise[:3] @ v)", "task2-hidden"),
+    (2, "not for no noise words", "of_noise.sum()", "of_noise.sum() / len(noise) * len(noise)",
      "task2-hidden"),
 
     (3, "label for all", "- [1, 0, 0]", "- 1", "task3-public task3-hidden"),
@@ -70,7 +82,11 @@ WRONG = [
      "task5-public task5-hidden"),
     (5, "takes the side of zero", "side=\"right\"", "side=\"left\"", "task5-hidden"),
     (5, "ignores the argument power", "counts**power", "counts**0.75",
-     "task5-hidden"),
+     "task5-public task5-hidden"),
+    (5, "falls off the end of the line", "edges / edges[-1]", "edges", "task5-hidden"),
+    (5, "clipped to the last row, the context", "return np.searchsorted(edges / edges[-1], uniform, "
+     "side=\"right\")", "drawn = np.searchsorted(edges, uniform, side=\"right\")\n"
+     "    return drawn.clip(0, len(counts) - 1)", "task5-hidden"),
     (5, "changes the counts", "weights = np.where",
      "counts[positive] = 0\n    weights = np.where", "task5-hidden"),
     (5, "zero to the power zero", "0, counts**power)", "0, counts)**power", "task5-hidden"),

@@ -40,6 +40,13 @@ WRONG = [
      "    return np.array([(i, j) for i in range(n) for j in range(i - widest, i + widest + 1)\n"
      "                     if 0 <= j < n and 0 < abs(i - j) <= reach[i]\n"
      "                     and sentence[i] == sentence[j]])", "task2-hidden"),
+    (2, "sorted by offset", "center = np.nonzero(is_pair)[0]",
+     "is_pair, context = is_pair.T, context.T\n    center = np.nonzero(is_pair)[1]",
+     "task2-public task2-hidden"),
+    (2, "table of all pairs", "n, widest = len(sentence), int(reach.max())",
+     "i = np.arange(len(sentence))\n"
+     "    return np.argwhere((np.abs(i[:, None] - i) <= reach[:, None]) & (i[:, None] != i)\n"
+     "                       & (sentence[:, None] == sentence))", "task2-hidden"),
 
     (3, "positives as negatives", "np.logaddexp(0, -score)", "np.logaddexp(0, score)",
      "task3-public task3-hidden"),
@@ -56,8 +63,12 @@ WRONG = [
      "-np.log(1 / (1 + np.exp(-score)))", "task3-hidden"),
     (3, "loop over pairs", "np.einsum(\"pd,pd->p\", v, u)",
      "np.array([a @ b for a, b in zip(v, u)])", "task3-hidden"),
+    (3, "all contexts with all centers", "np.einsum(\"pd,pd->p\", v, u)", "u @ v.T",
+     "task3-public task3-hidden"),
 
     (4, "forgets the label", "/ 2)) - 1", "/ 2))", "task4-public task4-hidden"),
+    (4, "label 1 for noise words", "\"pd,pkd->pk\", v, noise) / 2))",
+     "\"pd,pkd->pk\", v, noise) / 2)) - 1", "task4-public task4-hidden"),
     (4, "wrong sign", "return of_v, error", "return -of_v, -error", "task4-public task4-hidden"),
     (4, "averaged over the batch", "return of_v, error[:, None] * v",
      "return of_v / len(v), error[:, None] * v / len(v)", "task4-public task4-hidden"),
@@ -85,6 +96,9 @@ WRONG = [
     (5, "averages", "np.add.at(table, rows, steps)",
      "np.add.at(table, rows, steps / np.bincount(rows.ravel())[rows][..., None])",
      "task5-hidden"),
+    (5, "rows and steps in different orders", "np.add.at(table, rows, steps)",
+     "np.add.at(table, rows.T.ravel(), steps.reshape(-1, table.shape[1]))",
+     "task5-public task5-hidden"),
     (5, "loop over steps", "np.add.at(table, rows, steps)",
      "for row, step in zip(rows.ravel(), steps.reshape(-1, table.shape[1])):\n"
      "        table[row] += step", "task5-hidden"),
@@ -94,6 +108,10 @@ WRONG = [
      "task6-public task6-hidden"),
     (6, "averaged over the batch", "contexts, -rate * of_u", "contexts, -rate * of_u / len(of_u)",
      "task6-public task6-hidden"),
+    (6, "drops the result of add", "V = add(V, centers", "add(V, centers",
+     "task6-public task6-hidden"),
+    (6, "drops the steps of the contexts", "U = add(add(U, contexts, -rate * of_u), others",
+     "add(U, contexts, -rate * of_u)\n        U = add(U, others", "task6-public task6-hidden"),
     (6, "sum of the losses", "np.mean(losses", "np.sum(losses", "task6-public task6-hidden"),
     (6, "center and context swapped", "centers, contexts = pairs", "contexts, centers = pairs",
      "task6-public task6-hidden"),

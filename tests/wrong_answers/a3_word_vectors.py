@@ -7,6 +7,7 @@ _LENGTHS = "np.sqrt((rows ** 2).sum(axis=1, keepdims=True))"
 _SCALED = "rows / np.where(lengths > 0, lengths, 1)"
 _ORDER = 'cosine[row] = -np.inf\n    return np.argsort(-cosine, kind="stable")[:k]'
 _MASK = "np.put_along_axis(scores, questions, -np.inf, axis=1)"
+_BEST = "return scores.argmax(axis=1)"
 _RANKS = "ranks = smaller + (equal + 1) / 2"
 _RHO = "return r @ s / scale if scale > 0 else np.nan"
 _KNOWN = "if a in row and b in row:"
@@ -30,6 +31,10 @@ WRONG = [
     (1, "zeros give nan", _SCALED, "rows / lengths", "task1-hidden"),
     (1, "a small number added", _SCALED, "rows / (lengths + 1e-13)", "task1-hidden"),
     (1, "short rows taken for zeros", "lengths > 0", "lengths > 1e-6", "task1-hidden"),
+    (1, "small number below the root", ").sum(axis=1, keepdims=True)",
+     ").sum(axis=1, keepdims=True) + 1e-24", "task1-hidden"),
+    (1, "length at least 1e-10", "np.where(lengths > 0, lengths, 1)",
+     "np.maximum(lengths, 1e-10)", "task1-hidden"),
     (1, "transposed", _SCALED, "(rows / np.where(lengths > 0, lengths, 1)).T",
      "task1-public task1-hidden"),
 
@@ -44,6 +49,9 @@ WRONG = [
     (2, "own cosine -1", "-np.inf", "-1", "task2-hidden"),
     (2, "ties turned around", 'np.argsort(-cosine, kind="stable")[:k]',
      'np.argsort(cosine, kind="stable")[::-1][:k]', "task2-hidden"),
+    (2, "rows shifted", _ORDER,
+     'return np.argsort(-np.delete(cosine, row), kind="stable")[:k]',
+     "task2-public task2-hidden"),
     (2, "all cosines 1 left out", "cosine[row]", "cosine[cosine > 1 - 1e-9]",
      "task2-hidden"),
     (2, "input changed", "cosine = units @ units[row]",
@@ -64,7 +72,20 @@ WRONG = [
      "task3-hidden"),
     (3, "lowest score", "scores.argmax(axis=1)", "scores.argmin(axis=1)",
      "task3-public task3-hidden"),
-    (3, "first answer for all", "return scores.argmax(axis=1)", "return scores.argmax(axis=1)[:1]",
+    (3, "rows shifted", _BEST,
+     "return np.array([np.delete(s, q).argmax() for s, q in zip(scores, questions)])",
+     "task3-public task3-hidden"),
+    (3, "last of the sorted scores", _BEST, "return np.argsort(scores, axis=1)[:, -1]",
+     "task3-hidden"),
+    (3, "loop with >=", _BEST,
+     "answers = []\n"
+     "    for row in scores:\n"
+     "        best = 0\n"
+     "        for i, score in enumerate(row):\n"
+     "            best = i if score >= row[best] else best\n"
+     "        answers.append(best)\n"
+     "    return np.array(answers)", "task3-hidden"),
+    (3, "first answer for all", _BEST, "return scores.argmax(axis=1)[:1]",
      "task3-public task3-hidden"),
 
     (4, "Pearson of the values", _RANKS, "ranks = values.astype(float)",
@@ -106,6 +127,7 @@ WRONG = [
     (5, "order of appearance", "sorted(missing)",
      "[word for word in dict.fromkeys(pairs.ravel().tolist()) if word in missing]",
      "task5-public task5-hidden"),
+    (5, "a set", "sorted(missing)", "missing", "task5-public task5-hidden"),
     (5, "only one unknown word a pair", "missing |= {word for word in (a, b) if word not in row}",
      "missing |= {a} if a not in row else {b} - row.keys()", "task5-hidden"),
 
@@ -122,6 +144,14 @@ WRONG = [
      "task6-public"),
     (6, "arguments swapped", _BOTH_SCORES,
      "first, second = statistic(model[i], ratings[i]), statistic(control[i], ratings[i])",
+     "task6-public task6-hidden"),
+    (6, "arguments swapped in the resamples", _DRAWN,
+     "drawn = np.array([[statistic(c[i], ratings[i]) for c in (model, control)]"
+     " for i in resamples])\n"
+     "    drawn = np.column_stack([drawn, drawn[:, 0] - drawn[:, 1]])",
+     "task6-public task6-hidden"),
+    (6, "another statistic", "def scores(i):",
+     "statistic = lambda x, y: np.corrcoef(x, y)[0, 1]\n\n    def scores(i):",
      "task6-public task6-hidden"),
     (6, "ratings not drawn", _BOTH_SCORES,
      "first, second = statistic(ratings, model[i]), statistic(ratings, control[i])",
