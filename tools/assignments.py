@@ -163,7 +163,6 @@ def make_source(name, course, folder):
     execute(executed, source, name)
     nbformat.write(executed, folder / "solutions" / f"{name}.ipynb")
     add_expected_pictures(notebook, executed)
-    notebook.cells[0].source += f"\n\nMade for the course *{course}*."
     nbformat.write(notebook, source / f"{name}.ipynb")
 
 

@@ -59,11 +59,11 @@ def note(submission):
     result = submission.result
     if "problem" in result:
         return result["problem"]
-    if result["stopped"]:
-        return f"{result['stopped']}; what came after did not run."
     if not result["armed"]:
         return ("A statement that is false did not fail: the submission disarms the tests. It gets "
                 "no points until your instructor has looked at it.")
+    if result["stopped"]:
+        return f"{result['stopped']}; what came after did not run."
     if all(test["error"] and test["error"]["name"] == "NotImplementedError"
            for test in result["tests"]):
         return ("No task is answered yet: this is the notebook as it was handed out. Begin with "
@@ -73,18 +73,18 @@ def note(submission):
 
 def write_table(submissions, course, path):
     """grades.csv: a row for each submission, with the points of each task."""
+    width = max(len(tasks_of(submission.assignment, course)) for submission in submissions)
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
         table.writerow(["student", "assignment", "course", "points", "of",
-                        *(f"task {i + 1}" for i in range(8)), "note"])
+                        *(f"task {i + 1}" for i in range(width)), "note"])
         for submission in submissions:
             tasks = tasks_of(submission.assignment, course)
             most = sum(sum(tests.values()) for _, tests in tasks.values())
             parts = [f"{points_of(submission, task + '-'):g}" for task in tasks]
-            name = submission.student
-            table.writerow(["'" + name if name[0] in "=+-@" else name, submission.assignment,
-                            course, f"{points_of(submission):g}", most,
-                            *(parts + [""] * 8)[:8], note(submission)])
+            table.writerow([submission.student, submission.assignment, course,
+                            f"{points_of(submission):g}", f"{most:g}",
+                            *parts, *[""] * (width - len(parts)), note(submission)])
 
 
 def write_feedback(submission, course, folder):

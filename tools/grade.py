@@ -8,6 +8,7 @@ comes `SUBMISSIONS-graded/`, with `grades.csv` and a page of feedback for each.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,33 +20,40 @@ from queue import SimpleQueue
 from assignments import COURSES, course_name, list_assignments
 from feedback import Submission, points_of, write_feedback, write_table
 from grade_one import SECONDS
-from sandbox import RECIPE, bubblewrap_works
+from sandbox import bubblewrap_works
 
 from mmfuse_utils.cache import remove, write_then_rename
 
 GRADE_ONE = Path(__file__).resolve().parent / "grade_one.py"
+LEFTOVER = re.compile(r"/(\.ipynb_checkpoints|__MACOSX|\._|\.DS_Store)")
 AT_ONCE = 2
 SLACK = 60          # seconds that a grading process has beside those of the student's code
 
 
 def find_submissions(folder, names):
-    """All submissions of a folder by student and assignment, and the files that are none."""
+    """All submissions of a folder, and the files that are none."""
     found, strange = {}, []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.is_dir() or any(part.startswith((".", "__")) for part in inside.parts):
+        if path.is_dir() or LEFTOVER.search(f"/{inside.as_posix()}"):
             continue
-        name = next((name for name in names if name in path.name), None)
-        student = inside.parts[0] if len(inside.parts) > 1 else path.name.partition(name or ".")[0]
-        student = student.strip("_- ")
-        if name is None or path.suffix != ".ipynb" or not student or path.is_symlink():
-            strange.append(inside)
-        elif (student, name) in found:
-            found[student, name].result = {
-                "problem": "There are two notebooks for this assignment. Hand in one."}
-        else:
-            found[student, name] = Submission(student, name, path)
+        name = next((name for name in names if name in path.name.lower()), "")
+        before = path.name[:path.name.lower().find(name)].rstrip("_- ")
+        student = readable(inside.parts[0] if len(inside.parts) > 1 else before)
+        if not name or path.suffix.lower() != ".ipynb" or not student or path.is_symlink():
+            strange.append(readable(inside.as_posix()))
+            continue
+        label = student
+        while (label, name) in found:           # two files may claim one name: grade both
+            label += " (again)"
+        found[label, name] = Submission(label, name, path)
     return list(found.values()), strange
+
+
+def readable(name):
+    """A name that screens, tables and file systems take; "" for what is no name at all."""
+    name = re.sub(r"[^\w.,()+@ /-]+", "_", name)         # \w: letters and digits of any script
+    return "" if not re.search(r"\w", name) else re.sub(r"^[+@-]", "_", name)
 
 
 def choose_isolation():
@@ -62,28 +70,29 @@ def choose_isolation():
         sys.exit("Students' code is graded inside bubblewrap, which is not installed here or may "
                  "not make namespaces. On Debian and Ubuntu: apt install bubblewrap; from Ubuntu "
                  "24.04 on also sysctl kernel.apparmor_restrict_unprivileged_userns=0. On macOS "
-                 f"and Windows grade in a container, for instance\n  {RECIPE}\nwith an image in which "
-                 "this book is set up. ISOLATION=none grades without protection.")
+                 "and Windows grade in a container, as the book's page for instructors shows. "
+                 "ISOLATION=none grades without protection.")
     return wanted
 
 
 def grade(submission, course, isolation, number):
     """Grade one submission in a process of its own, and note the result in it."""
-    if submission.result:
-        return
     with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
-        result = Path(temporary, "result.json")
+        result, log = Path(temporary, "result.json"), Path(temporary, "log.txt")
         command = [sys.executable, str(GRADE_ONE), str(COURSES / course / "nbgrader"),
                    submission.assignment, str(submission.path), str(result),
                    "--isolation", isolation, "--number", str(number)]
         try:
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=SECONDS + SLACK)
-        except subprocess.TimeoutExpired:
-            submission.result = {"problem": "Grading took too long and was stopped."}
-        else:
-            submission.result = json.loads(result.read_text()) if result.exists() else {
-                "problem": "Grading stopped without a result. Your instructor will look at it."}
+            with log.open("wb") as file:
+                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=file, timeout=SECONDS + SLACK)
+            submission.result = json.loads(result.read_text(encoding="utf8"))
+        except (subprocess.TimeoutExpired, FileNotFoundError):
+            submission.result = {"problem": "Grading stopped without a result. Your instructor "
+                                            "will look at it."}
+            said = log.read_bytes()[-1000:].decode("utf8", "replace")
+            print(f"No result for {submission.student}; the grading process said at last:\n"
+                  f"{''.join(filter(str.isprintable, said))}")
 
 
 def grade_all(submissions, course, isolation):
@@ -118,10 +127,10 @@ def main():
     grade_all(submissions, course, isolation)
     graded = folder.with_name(f"{folder.name}-graded")
     with write_then_rename(graded) as temporary:
-        remove(graded)
         for submission in submissions:
             write_feedback(submission, course, temporary)
         write_table(submissions, course, temporary / "grades.csv")
+        remove(graded)
     for path in strange:
         print(f"  not graded: {path} is not a notebook named after an assignment")
     print(f"{len(submissions)} submissions in {time.monotonic() - start:.0f} s. "

@@ -22,15 +22,16 @@ from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.preprocessors import Execute
 from sandbox import kernel_command
-from traitlets import Integer, Unicode
+from sandbox_kernel import set_limits
 
 LARGEST = 20 * 2**20        # bytes of a notebook file
-PRINTED = 2**20             # characters of output that are kept
+KEPT = 2**22                # characters of a kernel's messages
 CELL_SECONDS, SECONDS = 30, 120
-STUDENT = "student"
-# Two statements that are false: where they do not fail, someone has disarmed the tests.
-CANARIES = ("assert 1 == 2",
-            "from classroom import close\nclose([1.0], [2.0], 'one is not two', 0.5)")
+STUDENT, NOT_RUN = "student", "NotRun"
+MEMORY = 4 * 2**30          # bytes of address space for this process
+# Run after each test: where these false statements do not fail, someone has disarmed the tests.
+CANARIES = ("# Task 0, hidden test\nassert 1 == 2",
+            "# Task 0, hidden test\nfrom classroom import close\nclose([1.0], [2.0], '1 is 2', 0.5)")
 
 
 class SubmissionError(Exception):
@@ -47,7 +48,9 @@ def read_submission(path):
         raise SubmissionError(f"The file has {size / 2**20:.0f} MB; at most {LARGEST // 2**20} "
                               "are read. Clear all outputs, save, and hand it in again.")
     try:
-        return nbformat.read(path, as_version=4)
+        notebook = nbformat.reads(path.read_text(encoding="utf-8-sig"), as_version=4)
+        nbformat.writes(notebook).encode()
+        return notebook
     except Exception as error:      # whatever a hostile file makes the parser say
         raise SubmissionError("The file is not a Jupyter notebook. Hand in the .ipynb file "
                               "itself, not a PDF, a script or a web page.") from error
@@ -56,7 +59,8 @@ def read_submission(path):
 def merge(released, submitted):
     """The handed-out notebook with the student's answers, and their own cells beside these.
 
-    Of the cells that were handed out, only the answers are taken from the submission.
+    Of the cells that were handed out, only the answers are taken from the submission. An answer
+    whose cell is gone may stand in a cell of the student's own.
     """
     known = {cell_id(cell): cell for cell in released.cells if cell_id(cell)}
     answers, own, place = {}, defaultdict(list), "setup"
@@ -72,9 +76,10 @@ def merge(released, submitted):
     for cell in released.cells:
         if cell.cell_type == "code" and not is_picture(cell):
             if is_solution(cell):
-                cell.source = answers.get(cell_id(cell), cell.source)
-            cells += [cell, *own[cell_id(cell)]]
-    released.cells = cells + [nbformat.v4.new_code_cell(source) for source in CANARIES]
+                cell.source = answers.get(cell_id(cell), "")
+            guards = CANARIES if grading(cell)["grade"] else ()
+            cells += [cell, *map(nbformat.v4.new_code_cell, guards), *own[cell_id(cell)]]
+    released.cells = cells
     return released
 
 
@@ -88,14 +93,11 @@ def cell_id(cell):
 class SandboxedExecute(Execute):
     """Runs the cells in the sandbox, within limits, and never takes silence for success."""
 
-    seconds = Integer(SECONDS, help="for the whole submission").tag(config=True)
-    printed = Integer(PRINTED, help="characters of output that are kept").tag(config=True)
-    stopped = Unicode(help="why the kernel stopped before the last cell")
     raise_on_iopub_timeout = False      # who prints without end loses the prints, no more
 
     def preprocess(self, nb, resources, km=None):
-        self.budget, self.stopped, self.ran = self.printed, "", set()
-        timer = threading.Timer(self.seconds, self.stop_kernel)
+        self.budget, self.stopped, self.ran = KEPT, "", set()
+        timer = threading.Timer(SECONDS, self.stop_kernel)
         timer.start()
         try:
             nb, resources = super().preprocess(nb, resources, km)
@@ -115,14 +117,22 @@ class SandboxedExecute(Execute):
         super().on_cell_executed(**told)
         self.ran.add(told["cell_index"])
 
+    def on_notebook_start(self, **told):
+        """Kernel and grader are connected: take the folder away, so that nothing is left in it."""
+        shutil.rmtree(Path(self.km.connection_file).parent)
+
     def stop_kernel(self):
         """End the kernel and all that it started."""
-        self.stopped = f"The notebook ran for more than {self.seconds} seconds"
-        os.killpg(self.km.provisioner.process.pid, signal.SIGKILL)
+        self.stopped = f"The notebook ran for more than {SECONDS} seconds"
+        process = self.km.provisioner.process
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
     def process_message(self, msg, cell, cell_index):
-        """Keep errors, and the first of what is printed."""
-        if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
+        """Keep the first of what a notebook says; that a cell failed, its reply tells as well."""
+        if msg["msg_type"] != "status":
             self.budget -= len(repr(msg["content"]))
             if self.budget < 0:
                 return None
@@ -136,7 +146,7 @@ class SandboxedExecute(Execute):
         cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
         if not ran and not cell.outputs:
             cell.outputs = [nbformat.v4.new_output(
-                "error", ename="NotRun", evalue="this cell did not run.", traceback=[])]
+                "error", ename=NOT_RUN, evalue="this cell did not run.", traceback=[])]
 
 
 def lay_out(course, name, submitted, folder):
@@ -204,16 +214,23 @@ def plain(text, longest):
 def report(notebook, points):
     """What the feedback is made from: points and errors by cell, and whether the tests were armed.
 
-    armed : false where a canary did not fail; a kernel that stopped earlier leaves that open.
+    A test counts if the canaries after it failed as they must. RuntimeError when the setup failed,
+    which comes before everything of the student's.
     """
-    stopped = notebook.metadata["stopped"]
-    alarms = [error_of(cell) for cell in notebook.cells[-len(CANARIES):]]
-    armed = bool(stopped) or all(error and error["name"] == "AssertionError" for error in alarms)
-    cells = {cell_id(cell): cell for cell in notebook.cells if cell_id(cell)}
-    tests = [{"test": key, "points": points[key] if armed else 0, "error": error_of(cell)}
-             for key, cell in cells.items() if grading(cell)["grade"]]
-    answers = {key: error_of(cell) for key, cell in cells.items() if is_solution(cell)}
-    return {"armed": armed, "stopped": stopped, "tests": tests, "answers": answers}
+    cells, tests, armed = notebook.cells, [], True
+    if error_of(cells[0]):
+        raise RuntimeError(f"the setup cell failed: {error_of(cells[0])}")
+    for i, cell in enumerate(cells):
+        if cell_id(cell) and grading(cell)["grade"]:
+            alarms = [(error_of(canary) or {"name": "silence"})["name"]
+                      for canary in cells[i + 1:i + 1 + len(CANARIES)]]
+            armed &= bool(error_of(cell)) or set(alarms) <= {"AssertionError", NOT_RUN}
+            fair = set(alarms) == {"AssertionError"}
+            tests.append({"test": cell_id(cell), "points": points[cell_id(cell)] if fair else 0,
+                          "error": error_of(cell)})
+    answers = {cell_id(cell): error_of(cell) for cell in cells if is_solution(cell)}
+    return {"armed": armed, "stopped": notebook.metadata["stopped"], "tests": tests,
+            "answers": answers}
 
 
 def main():
@@ -225,6 +242,7 @@ def main():
     parser.add_argument("--isolation", choices=("bubblewrap", "none"), default="bubblewrap")
     parser.add_argument("--number", type=int, default=0, help="tells parallel runs apart")
     options = parser.parse_args()
+    set_limits(MEMORY)
     try:
         submitted = read_submission(options.submission)
         notebook, points = autograde(options.course, options.name, submitted, options.isolation,

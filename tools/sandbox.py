@@ -2,8 +2,8 @@
 
 With bubblewrap (Linux) a kernel gets a file system of its own: the system's libraries and this
 Python, read-only; the assignment's files; and nothing else of the machine, so neither the home
-folder nor other submissions nor the solutions. It has no network, sees no other process, and may
-write no file. When the grader runs as root, the kernel runs as a user without rights. Without
+folder nor other submissions nor the solutions. It has no network, sees no other process, and can
+store nothing. When the grader runs as root, the kernel runs as a user without rights. Without
 bubblewrap only the limits on time, memory, output and processes remain.
 """
 
@@ -14,19 +14,17 @@ import sys
 from pathlib import Path
 
 KERNEL = Path(__file__).resolve().parent / "sandbox_kernel.py"
-MEMORY = 3 * 2**30      # bytes of address space for the kernel
+MEMORY = 3 * 2**30      # bytes of address space for each process
 FIRST_USER = 60_001     # kernels run as this user and those above it when the grader is root
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
           "/etc/fonts")
-RECIPE = ("docker run --rm --network none -v \"$PWD\":/book -w /book IMAGE "
-          "make grade SUBMISSIONS=dir ISOLATION=none")
 
 
 def bubblewrap_works():
-    """Whether bubblewrap is installed and may make namespaces on this machine."""
+    """Whether bubblewrap is installed, may make namespaces here, and Python starts inside."""
     if shutil.which("bwrap") is None:
         return False
-    return subprocess.run(isolate(["true"]), stdout=subprocess.DEVNULL,
+    return subprocess.run(isolate([sys.executable, "-c", ""]), stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
@@ -62,9 +60,8 @@ def kernel_command(isolation, sockets, work, number):
     isolation : "bubblewrap" or "none". sockets : folder that kernel and grader share. work :
     folder with the files beside the notebook. number : tells kernels that run at once apart.
     """
-    inside = "/tmp" if isolation == "bubblewrap" else str(work)
-    command = [sys.executable, str(KERNEL), "{connection_file}", inside, str(MEMORY),
-               str(FIRST_USER + number)]
+    command = [sys.executable, str(KERNEL), "{connection_file}"]
     if isolation == "none":
-        return command
-    return isolate(command, [sockets], sorted(work.iterdir()))
+        return [*command, str(work), str(MEMORY), "0"]
+    user = str(FIRST_USER + number)
+    return isolate([*command, "/tmp", str(MEMORY), user], [sockets], sorted(work.iterdir()))
