@@ -131,17 +131,12 @@ def test_search_finds_a_word(way, address, open_page):
     assert any("refresher" in target for target in targets)
 
 
-def test_a_solution_opens_on_a_click(address, open_page):
+@pytest.mark.parametrize(("folded", "inside"), [
+    ("details.hide", "pre"), (".bd-article details:not([class])", "p")],
+    ids=["solution of an exercise", "answer to a question"])
+def test_what_is_folded_away_opens_on_a_click(folded, inside, address, open_page):
     tab = open_page(f"{address}/notebooks/01_skipgram_mathematics.html")
-    solution = tab.locator("details.hide").first
-    assert not solution.locator("pre").first.is_visible()
-    solution.locator("summary").click()
-    assert solution.locator("pre").first.is_visible()
-
-
-def test_an_answer_opens_on_a_click(address, open_page):
-    tab = open_page(f"{address}/notebooks/08_retrieval.html")
-    answer = tab.locator(".bd-article details:not([class])").first
-    assert not answer.locator("p").first.is_visible()
-    answer.locator("summary").click()
-    assert answer.locator("p").first.is_visible()
+    details = tab.locator(folded).first
+    assert not details.locator(inside).first.is_visible()
+    details.locator("summary").click()
+    assert details.locator(inside).first.is_visible()
