@@ -1,6 +1,7 @@
 """A class hands in: good work, honest mistakes and attacks, graded as `make grade` does."""
 
 import csv
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from assignments import COURSES, DEFAULT_COURSE, SOURCES, grading, is_picture, list_assignments
 from bs4 import BeautifulSoup
 from conftest import ROOT
-from grade import choose_isolation, find_submissions
+from grade import GRADE_ONE, choose_isolation, find_submissions
 from sandbox import KERNEL, bubblewrap_works
 
 pytestmark = pytest.mark.book
@@ -350,6 +351,15 @@ def test_a_name_that_is_no_text_does_not_stop_the_grading(tmp_path):
     with open(folder + b"/a1_skipgram.ipynb", "wb"):
         found, _ = find_submissions(tmp_path, ["a1_skipgram"])
     assert [submission.student for submission in found] == ["Ren_"]
+
+
+def test_a_solution_scores_all_points_without_the_sandbox_as_well(tmp_path):
+    nbformat.write(solved(), tmp_path / "solved.ipynb")
+    subprocess.run([sys.executable, str(GRADE_ONE), str(COURSE / "nbgrader"), FIRST,
+                    str(tmp_path / "solved.ipynb"), str(tmp_path / "result.json"),
+                    "--isolation", "none"], check=True)
+    tests = json.loads((tmp_path / "result.json").read_text())["tests"]
+    assert sum(test["points"] for test in tests) == points()
 
 
 def test_without_bubblewrap_nothing_is_graded_unless_one_says_so(monkeypatch, capsys):

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 
 from assignments import COURSES, course_name, list_assignments
 from feedback import Submission, points_of, write_feedback, write_table
-from grade_one import SECONDS
+from grade_one import SECONDS, plain
 from sandbox import bubblewrap_works
 
 from mmfuse_utils.cache import remove, write_then_rename
@@ -92,7 +92,7 @@ def grade(submission, course, isolation, number):
                                             "will look at it."}
             said = log.read_bytes()[-1000:].decode("utf8", "replace")
             print(f"No result for {submission.student}; the grading process said at last:\n"
-                  f"{''.join(filter(str.isprintable, said))}")
+                  f"{plain(said, 1000)}")
 
 
 def grade_all(submissions, course, isolation):

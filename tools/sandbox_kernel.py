@@ -87,7 +87,8 @@ def main():
     mine.write_text(text)
     from ipykernel.kernelapp import IPKernelApp
     import matplotlib.font_manager  # noqa: F401  (makes its list of fonts while it still can)
-    set_limits(int(memory), PROCESSES)
+    # Outside of the sandbox a limit would count all processes of this user.
+    set_limits(int(memory), PROCESSES if int(user) else None)
     sys.meta_path.insert(0, LeaveOut())
     application = IPKernelApp.instance()
     application.initialize(["-f", str(mine), "--HistoryManager.enabled=False",
