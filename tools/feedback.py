@@ -73,18 +73,18 @@ def note(submission):
 
 def write_table(submissions, course, path):
     """grades.csv: a row for each submission, with the points of each task."""
-    width = max(len(tasks_of(submission.assignment, course)) for submission in submissions)
+    every = sorted({task for submission in submissions
+                    for task in tasks_of(submission.assignment, course)})
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
-        table.writerow(["student", "assignment", "course", "points", "of",
-                        *(f"task {i + 1}" for i in range(width)), "note"])
+        table.writerow(["student", "assignment", "course", "points", "of", *every, "note"])
         for submission in submissions:
             tasks = tasks_of(submission.assignment, course)
             most = sum(sum(tests.values()) for _, tests in tasks.values())
-            parts = [f"{points_of(submission, task + '-'):g}" for task in tasks]
+            parts = [f"{points_of(submission, task + '-'):g}" if task in tasks else ""
+                     for task in every]
             table.writerow([submission.student, submission.assignment, course,
-                            f"{points_of(submission):g}", f"{most:g}",
-                            *parts, *[""] * (width - len(parts)), note(submission)])
+                            f"{points_of(submission):g}", f"{most:g}", *parts, note(submission)])
 
 
 def write_feedback(submission, course, folder):

@@ -30,8 +30,8 @@ CELL_SECONDS, SECONDS = 30, 120
 STUDENT, NOT_RUN = "student", "NotRun"
 MEMORY = 4 * 2**30          # bytes of address space for this process
 # Run after each test: where these false statements do not fail, someone has disarmed the tests.
-CANARIES = ("# Task 0, hidden test\nassert 1 == 2",
-            "# Task 0, hidden test\nfrom classroom import close\nclose([1.0], [2.0], '1 is 2', 0.5)")
+CANARIES = ("# Task 1, hidden test\nassert 1 == 2",
+            "# Task 1, hidden test\nfrom classroom import close\nclose([1.0], [2.0], '1 is 2', 0.5)")
 
 
 class SubmissionError(Exception):
