@@ -17,6 +17,10 @@ SHOWN = ["car automobile", "journey voyage", "coast shore", "magician wizard", "
          "furnace stove", "planet galaxy", "football soccer", "tennis racket", "dollar yen",
          "computer keyboard", "street avenue", "gem jewel", "physics proton", "weather forecast",
          "tiger jaguar", "film movie", "bread butter"]
+# Lengths of these are whole numbers: 3, 7, 9, 9, 11, 11, 13 and 15.
+TRIPLES = [[1, 2, 2], [2, 3, 6], [1, 4, 8], [4, 4, 7], [2, 6, 9], [6, 6, 7], [3, 4, 12],
+           [2, 5, 14]]
+ON_CIRCLE = np.array([(x, y) for x in range(-5, 6) for y in range(-5, 6) if x * x + y * y == 25])
 
 
 def make_data(seed):
@@ -33,6 +37,9 @@ def make_data(seed):
         number of each question's kind, kinds : (4,) the names.
     resamples : (1000, n_known) rows drawn with replacement among the known pairs.
     hand : (3, 2) whole numbers, no row or column of zeros, to work with by hand.
+    hand_pair : (2, 3) whole numbers, rows whose lengths are whole numbers, for Task 0.
+    hand_fifths : (6, 2) rows a, b, c and three other words; divided by 5 they have the length 1.
+    hand_lists : (2, 5) ratings, and cosines in tenths, each with one tie of two.
     """
     rng, vectors = np.random.default_rng(seed), load_word_vectors()
     pairs, ratings = _draw_pairs(rng, vectors)
@@ -49,7 +56,8 @@ def make_data(seed):
             "ratings": ratings, "shown": np.array(shown), "questions": rows,
             "section": np.repeat(np.arange(4, dtype=np.uint8), N_QUESTIONS),
             "kinds": np.array(list(SECTIONS.values())), "hand": _draw_hand(rng),
-            "resamples": rng.integers(n_known, size=(N_RESAMPLES, n_known), dtype=np.int16)}
+            "resamples": rng.integers(n_known, size=(N_RESAMPLES, n_known), dtype=np.int16),
+            **_draw_paper(rng)}
 
 
 def _lines(name):
@@ -106,3 +114,48 @@ def _draw_hand(rng):
         hand = rng.integers(-4, 5, (3, 2)).astype(np.float64)
         if hand.any(axis=0).all() and hand.any(axis=1).all():
             return hand
+
+
+def _draw_paper(rng):
+    """Numbers for Task 0 for which the usual slips give other results than the right way."""
+    while not _needs_lengths(pair := np.array([
+            rng.permutation(TRIPLES[i]) * rng.choice([-1, 1], 3)
+            for i in rng.choice(len(TRIPLES), 2, replace=False)])):
+        pass
+    while not _needs_all_rules(fifths := rng.choice(ON_CIRCLE, 6, replace=False)):
+        pass
+    while not _needs_average_ranks(lists := rng.integers(1, 10, (2, 5))):
+        pass
+    return {"hand_pair": pair, "hand_fifths": fifths, "hand_lists": lists}
+
+
+def _needs_lengths(pair):
+    """Whether the vectors are neither at right angles nor of one length."""
+    x, y = pair
+    return x @ y != 0 and x @ x != y @ y
+
+
+def _needs_all_rules(words):
+    """Whether one word answers, wins only by the rules, and b - a + c has not the length 1."""
+    a, b, c = words[:3]
+    targets = (b - a + c, a - b + c, a + b - c, c)
+    right, *slips = (words @ target for target in targets)
+    best = np.sort(right[3:])
+    return (0 < best[1] < best[2] < right[:3].max() and targets[0] @ targets[0] != 25
+            and all(slip[3:].argmax() != right[3:].argmax() and slip[3:].max() != best[2]
+                    for slip in slips))
+
+
+def _needs_average_ranks(lists):
+    """Whether each list has one tie, elsewhere, and only average ranks give the correlation."""
+    if any(len(set(values)) != 4 for values in lists.tolist()):
+        return False
+    lower = (lists[:, None] < lists[:, :, None]).sum(axis=2)
+    equal = (lists[:, None] == lists[:, :, None]).sum(axis=2)
+    dense = [np.unique(values, return_inverse=True)[1] for values in lists]
+    in_order = lists.argsort(axis=1, kind="stable").argsort(axis=1)
+    ranks = lower + equal / 2
+    rho, *slips = (np.corrcoef(*values)[0, 1]
+                   for values in (ranks, lower, lower + equal, dense, in_order, lists))
+    slips += [0, 1 - ((ranks[0] - ranks[1]) ** 2).sum() / 20]
+    return (equal > 1).all(axis=0).sum() < 2 and min(abs(rho - slip) for slip in slips) > 0.01

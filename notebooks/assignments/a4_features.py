@@ -19,6 +19,8 @@ SIDE, CORNER, DIM, N_CLIPS, N_SHOWN = 48, 64, 256, 24, 8
 def make_data(seed):
     """Arrays of the assignment by key; the seed decides all that is drawn.
 
+    hand_pixel : (2,) a color and an opacity, 0 to 255; hand_mean, hand_std : () on the scale 0..1;
+    hand_clip : (4,) whole numbers; all of these to work with on paper.
     pictures : (8, 48, 48, 4) uint8, training pictures, red, green, blue and opacity;
     channel_mean, channel_std : (3,) of 100 training pictures on white, on the scale 0..1.
     map_pictures : (6, 48, 48, 3) uint8, three things in the upper left, then the same three in
@@ -43,7 +45,7 @@ def make_data(seed):
         data[f"{part}_labels"] = group[emoji.pictures.concept_row[part_rows]]
     data["shuffled_labels"] = rng.permutation(data["train_labels"])
     return (data | _pictures(emoji, rows) | _maps(emoji, rows["train"])
-            | _clips(emoji, directions, rng))
+            | _clips(emoji, directions, rng) | _for_paper(rng))
 
 
 def _one_style_each(emoji, concepts, rng):
@@ -103,3 +105,27 @@ def _clips(emoji, directions, rng):
     return {"clips": frames.astype(np.float16), "motion_names": np.array(MOTIONS),
             "motions": (motion[rows] == MOTIONS[1]).astype(int),
             "clip_frames": _thumbnails(table.load_frames(rows[:1])[0])}
+
+
+def _for_paper(rng):
+    """A pixel and a clip of four numbers for which the usual slips lead to other results."""
+    apart = False
+    while not apart:
+        color, opacity = 51 * rng.integers(1, 5, 2)     # fifths of 255
+        mean, std = rng.choice([0.3, 0.4, 0.5, 0.6, 0.7]), rng.choice([0.2, 0.25, 0.4, 0.5])
+        clip = rng.choice(15, 4, replace=False)
+        c, a, steps = color / 255, opacity / 255, np.diff(clip)
+        p, total, path = 1 + a * (c - 1), steps.sum(), np.abs(steps).sum()
+        z = np.array([p, a * c, c, a + (1 - a) * c, 1 + c * (a - 1), 1, 255 * p]) - mean
+        results = [(z[0] / std, *z[1:] / std, z[0], z[0] * std, p / std, (p + mean) / std, 0,
+                    -z[0] / std),
+                   (clip.mean(), clip.sum() / 3, np.median(clip), clip[[0, 3]].mean(),
+                    (clip.min() + clip.max()) / 2, clip.sum()),
+                   (path / 3, path / 4, path, abs(total) / 3, total / 3, np.ptp(clip) / 3,
+                    np.sqrt((steps**2).mean()), np.abs(steps).max(), np.median(np.abs(steps))),
+                   (total / 3, total / 4, total, path / 3, np.median(steps))]
+        right = [result[0] for result in results]
+        apart = total < 0 and path % 3 and total % 3 and np.diff(sorted(right)).min() > 0.02
+        apart = apart and all(np.abs(np.subtract(wrong, r)).min() > 0.02 for r, *wrong in results)
+    return {"hand_pixel": np.array([color, opacity]), "hand_mean": np.array(mean),
+            "hand_std": np.array(std), "hand_clip": clip}

@@ -26,6 +26,7 @@ def make_data(seed):
     penalties : (6,) float64, candidates for the penalty of ridge regression.
     hand_x, hand_y : (5,) float64, small numbers with mean 0, to work with by hand.
     hand_values : (2,) float64, two different variances.
+    hand_pairs : (2, 4) whole numbers, a row of x and a row of y; hand_penalty : () a whole number.
     """
     rng = np.random.default_rng(seed)
     emoji = load_emoji()
@@ -34,7 +35,32 @@ def make_data(seed):
     hand_x, hand_y = rng.permutation([-3.0, -1.5, 0.5, 1.0, 3.0]), rng.permutation(5) - 2.0
     return data | {
         "penalties": rng.uniform(0.7, 1.4) * 10.0 ** np.arange(-2, 4), "hand_x": hand_x,
-        "hand_y": hand_y, "hand_values": rng.choice([0.25, 1.0, 4.0, 16.0], 2, replace=False)}
+        "hand_y": hand_y, "hand_values": rng.choice([0.25, 1.0, 4.0, 16.0], 2, replace=False),
+        **_for_paper(rng)}
+
+
+def _for_paper(rng):
+    """Four pairs and a penalty: the slope is positive as they come, and negative once centered."""
+    apart = False
+    while not apart:
+        x, y = (rng.choice(np.arange(1, 10), 4, replace=False) for _ in range(2))
+        penalty, a, b = rng.integers(4, 13), x - x.mean(), y - y.mean()
+        (xx, xy, yy), (aa, ab, bb) = ((u @ u, u @ v, v @ v) for u, v in ((x, y), (a, b)))
+        r, w, centered = ab / np.sqrt(aa * bb), xy / (xx + penalty), ab / (aa + penalty)
+        # The result first, then what usual slips lead to.
+        results = [(w, xy / xx, xy / (yy + penalty), xy / (xx + 4 * penalty), xy / (xx - penalty),
+                    xy / (xx + penalty**2), (xy + penalty) / (xx + penalty), y.mean() / x.mean()),
+                   (centered, ab / aa, ab / (bb + penalty), ab / (aa + 4 * penalty),
+                    ab / (xx + penalty), -centered, ab / (aa + penalty**2)),
+                   (ab / 4, ab / 3, ab, xy / 4, -ab / 4),
+                   (r, r**2, -r, r * 4 / 3, r / 4, ab / (aa * bb), xy / np.sqrt(xx * yy),
+                    ab / np.sqrt((aa + penalty) * (bb + penalty)))]
+        right = np.array([result[0] for result in results])
+        apart = (all(np.abs(np.subtract(wrong, v)).min() > 0.01 for v, *wrong in results)
+                 and x.sum() % 4 == y.sum() % 4 == 0 and -0.9 < r < -0.3
+                 and np.diff(np.sort(right)).min() > 0.01
+                 and (np.abs(right - right.round(4)) > 1e-6)[[0, 1, 3]].all())
+    return {"hand_pairs": np.array([x, y]), "hand_penalty": np.array(penalty)}
 
 
 def _rows(emoji, seed):

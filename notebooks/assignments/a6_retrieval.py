@@ -19,6 +19,7 @@ def make_data(seed):
     draws : (1000, n_clusters) clusters drawn with replacement.
     draws_alone : (1000, 200) queries drawn with replacement.
     toy_similarity : (5, 8) tenths with many ties. toy_values : (10,) different, positive.
+    hand_similarity : (10,) tenths with ties, of one query; hand_relevant : (10,) booleans.
     """
     rng = np.random.default_rng(seed)
     emoji = load_emoji()
@@ -33,7 +34,46 @@ def make_data(seed):
             "draws": rng.integers(n_clusters, size=(N_RESAMPLES, n_clusters), dtype=np.int16),
             "draws_alone": rng.integers(n, size=(N_RESAMPLES, n), dtype=np.int16),
             "toy_similarity": rng.integers(-3, 4, (5, 8)) / 10,
-            "toy_values": (1 + rng.permutation(10)) / 2}
+            "toy_values": (1 + rng.permutation(10)) / 2,
+            **_numbers_to_work_by_hand(rng)}
+
+
+def _numbers_to_work_by_hand(rng):
+    """Similarities of one query to ten items, three or five of them relevant."""
+    while True:
+        levels = rng.choice(np.arange(-2, 10), 6, replace=False)
+        tenths, relevant = rng.choice(levels, 10), rng.permutation(10) < rng.choice([3, 5])
+        if _tells_slips_apart(tenths, relevant):
+            return {"hand_similarity": tenths / 10, "hand_relevant": relevant}
+
+
+def _tells_slips_apart(tenths, relevant):
+    """Whether a wrong order or a wrong formula gives other results than the right one."""
+    listed = np.arange(10)
+    right, for_model, as_listed = (_results(relevant, np.lexsort((last, -tenths)))
+                                   for last in (relevant, ~relevant, listed))
+    if (right[0] not in (2, 3, 4) or right[0] in (for_model[0], as_listed[0])
+            or right[1] in (1, right[2], for_model[1])):
+        return False
+    others = [for_model, as_listed, *(_results(relevant, order) for order in (
+        np.lexsort((-listed, -tenths)), np.lexsort((relevant, tenths)), listed))]
+    return (len(set(tenths)) >= 4 and tenths[relevant.argmax()] < tenths[relevant].max()
+            and all((right[:2] != other[:2]).any() for other in others)
+            and not np.isclose(right[3], [other[3] for other in others]).any()
+            and not np.isclose(right[3], [right[2], *right[4:]]).any())
+
+
+def _results(relevant, order):
+    """Rank, recall at 4, reciprocal rank and average precision, and four slips for the last.
+
+    The slips: cut at 4, that over what stands there, over all places, 1 for each precision.
+    """
+    found = relevant[order]
+    places, precision = 1 + np.flatnonzero(found), found.cumsum() / np.arange(1, 11)
+    cut = precision[:4][found[:4]].sum()
+    return np.array([places[0], np.mean(places <= 4), 1 / places[0], precision[found].mean(),
+                     cut / len(places), cut / max(found[:4].sum(), 1), precision.mean(),
+                     np.mean(1 / places)])
 
 
 def _similarity(emoji, split, pictures):

@@ -4,6 +4,23 @@ Rows: task, what is wrong, text of the solution, text in its place, tests that m
 """
 
 WRONG = [
+    (0, "center is its own context", "(distance > 0) & ", "", "task0-public"),
+    (0, "off by one", "distance <= reach", "distance < reach", "task0-public"),
+    (0, "each pair once", "is_pair.sum(),", "(is_pair | is_pair.T).sum() // 2,", "task0-public"),
+    (0, "widest reach for all", "reach[:, None]", "reach.max()", "task0-public"),
+    (0, "windows beyond the ends", "is_pair.sum(),", "2 * reach.sum(),", "task0-public"),
+    (0, "token 2 as center", "is_pair[:, 2]", "is_pair[2]", "task0-public"),
+    (0, "counts tokens from 1", "is_pair[:, 2]", "is_pair[:, 1]", "task0-public"),
+    (0, "formula of the paper", "np.sqrt(ratio) + ratio", "np.sqrt(ratio)", "task0-hidden"),
+    (0, "chance to go", "chance[0],", "1 - chance[0],", "task0-hidden"),
+    (0, "share of both words", "data.hand_counts / data.hand_total",
+     "data.hand_counts / data.hand_counts.sum()", "task0-hidden"),
+    (0, "not cut at 1", "np.minimum(np.sqrt(ratio) + ratio, 1)", "np.sqrt(ratio) + ratio",
+     "task0-hidden"),
+    (0, "rounded", "chance[0],", "chance[0].round(4) + 1e-5,", "task0-hidden"),
+    (0, "texts", "is_pair.sum(),", "str(is_pair.sum()),", "task0-public task0-hidden"),
+    (0, "three numbers", ", chance @ data.hand_counts", "", "task0-public task0-hidden"),
+
     (1, "formula of the paper", "np.sqrt(ratio) + ratio", "np.sqrt(ratio)",
      "task1-public task1-hidden"),
     (1, "drops what should stay", "uniform < chance", "uniform > chance",

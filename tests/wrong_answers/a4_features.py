@@ -3,9 +3,25 @@
 Rows: task, what is wrong, text of the solution, text in its place, tests that must fail.
 """
 
-BOTH = {task: f"task{task}-public task{task}-hidden" for task in range(1, 7)}
+BOTH = {task: f"task{task}-public task{task}-hidden" for task in range(7)}
 
 WRONG = [
+    (0, "black paper", "opacity * color + 1 - opacity", "opacity * color", "task0-public"),
+    (0, "opacity left out", "opacity * color + 1 - opacity", "color", "task0-public"),
+    (0, "not scaled to 0..1", "data.hand_pixel / 255", "data.hand_pixel", "task0-public"),
+    (0, "not divided by the deviation", " / data.hand_std", "", "task0-public"),
+    (0, "mean of the first and the last frame", "(first + second + third + last) / 4",
+     "(first + last) / 2", "task0-public"),
+    (0, "divided by the frames", "path / 3", "path / 4", "task0-hidden"),
+    (0, "absolute value of the sum", "path / 3", "abs(last - first) / 3", "task0-hidden"),
+    (0, "earlier minus later", "(last - first) / 3", "(first - last) / 3", "task0-hidden"),
+    (0, "signed before absolute", "path / 3, (last - first) / 3", "(last - first) / 3, path / 3",
+     "task0-hidden"),
+    (0, "rounded", "path / 3", "round(path / 3, 4)", "task0-hidden"),
+    (0, "mean forgotten", "z, (first + second + third + last) / 4,", "z,", BOTH[0]),
+    (0, "texts", "return z, (first + second + third + last) / 4, path / 3, (last - first) / 3",
+     'return "1 / 4", "2", "3", "-1 / 3"', BOTH[0]),
+
     (1, "reshaped", "np.moveaxis((on_white - mean) / std, 3, 1)",
      "((on_white - mean) / std).reshape(len(pictures), 3, *pictures.shape[1:3])", "task1-hidden"),
     (1, "half-transparent counts as opaque", "pictures[..., 3:] / 255", "(pictures[..., 3:] > 0)",

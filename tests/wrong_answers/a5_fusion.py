@@ -8,7 +8,28 @@ RETURN_CENTERED = "return train - mean, other - mean, mean"
 BOTH = "task{0}-public task{0}-hidden".format
 MRR = "np.mean(1 / ranks(W, X_val, Y_val))"
 
+CORRELATION = "a @ b / np.sqrt(a @ a * (b @ b))"
+
 WRONG = [
+    (0, "no penalty", "(x @ x + penalty)", "(x @ x)", "task0-public"),
+    (0, "divided by the squares of y", "(x @ x + penalty)", "(y @ y + penalty)", "task0-public"),
+    (0, "penalty for each pair", "(a @ a + penalty)", "(a @ a + len(a) * penalty)",
+     "task0-public"),
+    (0, "centered too early", "    slope = x @ y / (x @ x + penalty)",
+     "    x, y = x - x.mean(), y - y.mean()\n    slope = x @ y / (x @ x + penalty)",
+     "task0-public"),
+    (0, "only y centered", "x - x.mean(), y", "x, y", BOTH(0)),
+    (0, "nothing centered", "x - x.mean(), y - y.mean()", "x, y", BOTH(0)),
+    (0, "covariance over n - 1", "/ len(a)", "/ (len(a) - 1)", "task0-hidden"),
+    (0, "sum for covariance", " / len(a)", "", "task0-hidden"),
+    (0, "correlation squared", CORRELATION, f"({CORRELATION}) ** 2", "task0-hidden"),
+    (0, "correlation without its sign", CORRELATION, f"abs({CORRELATION})", "task0-hidden"),
+    (0, "root forgotten", "np.sqrt(a @ a * (b @ b))", "(a @ a * (b @ b))", "task0-hidden"),
+    (0, "cosine for correlation", CORRELATION, "x @ y / np.sqrt(x @ x * (y @ y))",
+     "task0-hidden"),
+    (0, "rounded", CORRELATION, f"round({CORRELATION}, 4)", "task0-hidden"),
+    (0, "covariance forgotten", " a @ b / len(a),", "", BOTH(0)),
+
     (1, "one mean for all columns", "mean(axis=0)", "mean()", BOTH(1)),
     (1, "the other rows by their own mean", "other - mean,", "other - other.mean(axis=0),",
      BOTH(1)),

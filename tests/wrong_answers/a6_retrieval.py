@@ -3,13 +3,50 @@
 Rows: task, what is wrong, text of the solution, text in its place, tests that must fail.
 """
 
-BOTH_1, BOTH_2, BOTH_3, BOTH_4, BOTH_5, BOTH_6 = (
-    f"task{task}-public task{task}-hidden" for task in range(1, 7))
+BOTH_0, BOTH_1, BOTH_2, BOTH_3, BOTH_4, BOTH_5, BOTH_6 = (
+    f"task{task}-public task{task}-hidden" for task in range(7))
+ON_PAPER = "np.lexsort((relevant, -similarity))"
+RESULTS = "return rank, (places <= 4).sum() / total, 1 / rank, average"
 BEST = "np.where(relevant, similarity, -np.inf).max(axis=1)"
 ORDER = "np.lexsort((relevant, -similarity), axis=1)"
 STATED = "[values.mean(), *np.percentile(resample(values), [2.5, 97.5])]"
 
 WRONG = [
+    (0, "ties counted for the model", ON_PAPER, "np.lexsort((~relevant, -similarity))", BOTH_0),
+    (0, "ties in the order of the list", ON_PAPER, "np.argsort(-similarity, kind='stable')",
+     BOTH_0),
+    (0, "ties against the order of the list", ON_PAPER,
+     "np.lexsort((-np.arange(10), -similarity))", BOTH_0),
+    (0, "lowest similarity first", ON_PAPER, "np.lexsort((relevant, similarity))", BOTH_0),
+    (0, "not in order", "relevant[" + ON_PAPER + "]", "relevant", BOTH_0),
+    (0, "places start at 0", "1 + np.flatnonzero(found)", "np.flatnonzero(found)", BOTH_0),
+    (0, "relevant items that tie with the first are rivals", "rank = places[0]",
+     "rank = 1 + (similarity >= similarity[relevant].max()).sum()", BOTH_0),
+    (0, "the relevant item that is listed first", "rank = places[0]",
+     "rank = (similarity >= similarity[relevant.argmax()]).sum()", BOTH_0),
+    (0, "precision for recall", "(places <= 4).sum() / total", "(places <= 4).sum() / 4",
+     "task0-public"),
+    (0, "hit for recall", "(places <= 4).sum() / total", "(places <= 4).any()", "task0-public"),
+    (0, "how many for recall", "(places <= 4).sum() / total", "(places <= 4).sum()",
+     "task0-public"),
+    (0, "average precision cut at 4", "average = (np.arange(1, total + 1) / places).sum()",
+     "average = (np.arange(1, total + 1) / places)[places <= 4].sum()", "task0-hidden"),
+    (0, "average precision over what stands in 4 places",
+     "(np.arange(1, total + 1) / places).sum() / total",
+     "(np.arange(1, total + 1) / places)[places <= 4].mean()", "task0-hidden"),
+    (0, "average precision at all places", "(np.arange(1, total + 1) / places).sum() / total",
+     "(found.cumsum() / np.arange(1, 11)).mean()", "task0-hidden"),
+    (0, "mean of reciprocal places", "np.arange(1, total + 1) / places", "1 / places",
+     "task0-hidden"),
+    (0, "sum of precisions", ".sum() / total\n", ".sum()\n", "task0-hidden"),
+    (0, "mean of all reciprocal places for the reciprocal rank", "1 / rank, average",
+     "(1 / places).mean(), average", "task0-hidden"),
+    (0, "off by what rounding does", "1 / rank, average", "1 / rank, average + 1e-6",
+     "task0-hidden"),
+    (0, "reciprocal rank and average precision swapped", "1 / rank, average", "average, 1 / rank",
+     "task0-hidden"),
+    (0, "three numbers", "1 / rank, average", "average", BOTH_0),
+    (0, "text", RESULTS, 'return "3", "1/4", "1/3", "3/8"', BOTH_0),
     (1, "ties counted for the model", "similarity >= best", "similarity > best", BOTH_1),
     (1, "ranks start at 0", "return 1 + rivals", "return rivals", BOTH_1),
     (1, "0 taken for the lowest score", BEST, "(similarity * relevant).max(axis=1)", BOTH_1),
