@@ -14,7 +14,8 @@ import pytest
 from assignments import COURSES, DEFAULT_COURSE, SOURCES, grading, is_picture, list_assignments
 from bs4 import BeautifulSoup
 from conftest import ROOT
-from grade import GRADE_ONE, choose_isolation, find_submissions
+from grade import GRADE_ONE, check_course, choose_isolation, find_submissions
+from grade_one import CELL_SECONDS, SECONDS
 from sandbox import KERNEL, bubblewrap_works
 
 pytestmark = pytest.mark.book
@@ -324,9 +325,24 @@ def test_students_see_the_expected_picture_before_their_own(name):
         assert len(attached) > 1000 and len(cells[i].metadata.mmfuse.alt) > 30
 
 
-def test_guide_names_every_assignment():
+def test_guide_names_every_assignment_and_the_limits():
     guide = (ROOT / "book" / "teaching.md").read_text(encoding="utf8")
     assert [name for name in list_assignments() if f"| `{name}` |" not in guide] == []
+    assert "A cell may run for half a minute and a whole\nsubmission for two;" in guide
+    assert (CELL_SECONDS, SECONDS) == (30, 120)
+
+
+def test_only_a_course_that_was_made_is_graded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("grade.COURSES", tmp_path)
+    monkeypatch.setattr("grade.is_current", lambda course: False)
+    with pytest.raises(SystemExit, match="no course vision101.*made so far: none"):
+        check_course("vision101")
+    (tmp_path / "vision102").mkdir()
+    (tmp_path / "vision102" / "course.json").write_text("{}")
+    with pytest.raises(SystemExit, match="made so far: vision102"):
+        check_course("vision101")
+    check_course("vision102")
+    assert "graded as it was made" in capsys.readouterr().out
 
 
 def test_submissions_are_found_in_folders_and_as_learning_platforms_name_them(tmp_path):

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from assignments import COURSES, course_name, list_assignments
+from assignments import COURSES, course_name, is_current, list_assignments
 from feedback import Submission, points_of, write_feedback, write_table
 from grade_one import SECONDS, plain
 from sandbox import bubblewrap_works
@@ -54,6 +54,18 @@ def readable(name):
     """A name that screens, tables and file systems take; "" for what is no name at all."""
     name = re.sub(r"[^\w.,()+@ /-]+", "_", name)         # \w: letters and digits of any script
     return "" if not re.search(r"\w", name) else re.sub(r"^[+@-]", "_", name)
+
+
+def check_course(course):
+    """Leave unless the course was made: what students have is graded with what made it."""
+    if not (COURSES / course / "course.json").exists():
+        made = ", ".join(sorted(path.parent.name for path in COURSES.glob("[!.]*/course.json")))
+        sys.exit(f"There is no course {course}. Give the name under which the students' notebooks "
+                 f"were made, as COURSE=name (made so far: {made or 'none'}), or make it first: "
+                 f"make assignments COURSE={course}")
+    if not is_current(course):
+        print(f"The sources have changed since the course {course} was made; it is graded as it "
+              "was made. `make assignments` would make it anew, perhaps with other numbers.")
 
 
 def choose_isolation():
@@ -118,6 +130,7 @@ def main():
     course, folder = course_name(), Path(os.environ.get("SUBMISSIONS", ""))
     if not os.environ.get("SUBMISSIONS") or not folder.is_dir():
         sys.exit("Say which folder holds the submissions: make grade SUBMISSIONS=dir")
+    check_course(course)
     folder = folder.resolve()
     submissions, strange = find_submissions(folder, list_assignments())
     if not submissions:

@@ -20,15 +20,14 @@ from environment import ROOT, set_up
 
 NOTEBOOKS_TO_SITE = (["-m", "mmfuse_utils.prepare"], ["tools/execute.py"],
                      ["tools/collect.py"], ["tools/build.py"])
-COURSE = (["-m", "mmfuse_utils.prepare"], ["tools/assignments.py"])
 STEPS = {
     "book": NOTEBOOKS_TO_SITE,
     "test": (*NOTEBOOKS_TO_SITE, ["tools/assignments.py"], ["-m", "pytest"]),
     "lab": (["-m", "jupyterlab", "--ServerApp.root_dir=.",
              "--LabApp.default_url=/lab/tree/notebooks"],),
     "data": (["-m", "mmfuse_utils.data"],),
-    "assignments": COURSE,
-    "grade": (*COURSE, ["tools/grade.py"]),
+    "assignments": (["-m", "mmfuse_utils.prepare"], ["tools/assignments.py"]),
+    "grade": (["tools/grade.py"],),
 }
 
 
