@@ -34,12 +34,40 @@ def cache_dir() -> Path:
 def content_key(*parts: object) -> str:
     """Short name for what a result was computed from: equal parts, equal key.
 
+    parts : texts, bytes, numbers, None, arrays, and tuples, lists or dicts of such; arrays count
+        by type, shape and every value.
+
+    Raises TypeError for anything else, whose contents cannot be told.
+
     >>> content_key("efficientnet-lite0", 128) == content_key("efficientnet-lite0", 128)
     True
     >>> content_key("ab", "c") == content_key("a", "bc")
     False
     """
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    _feed(digest.update, parts)
+    return digest.hexdigest()[:16]
+
+
+def _feed(update: Callable[[bytes], None], part: object) -> None:
+    """Give a part to a hash so that no two different parts give it the same bytes."""
+    if isinstance(part, np.ndarray) and part.dtype.hasobject:
+        part = ("objects", part.shape, part.ravel().tolist())
+    if isinstance(part, np.ndarray):
+        update(f"array {part.dtype.descr} {part.shape} ".encode())
+        update(np.ascontiguousarray(part).tobytes())
+    elif isinstance(part, bytes):
+        update(b"bytes %d " % len(part) + part)
+    elif isinstance(part, (tuple, list, dict)):
+        update(f"{type(part).__name__} {len(part)} ".encode())
+        for item in sorted(part.items(), key=repr) if isinstance(part, dict) else part:
+            _feed(update, item)
+    elif part is None or isinstance(part, (str, int, float, np.generic)):
+        value = part.item() if isinstance(part, np.generic) else part
+        update(f"{value!r} ".encode())
+    else:
+        raise TypeError(f"A key is made from texts, numbers, arrays and lists of them; a "
+                        f"{type(part).__name__} does not show what it holds.")
 
 
 @contextlib.contextmanager

@@ -112,13 +112,13 @@ class KernelMap(_JointSpace):
         _check_pairs(text, image)
         if not self.alpha > 0:
             raise ValueError(f"alpha must be positive; got {self.alpha}.")
-        some = image[:: max(1, len(image) // 500)]  # 500 are enough for a median
-        median = np.median(euclidean_distances(some, squared=True)[np.triu_indices(len(some), 1)])
+        distances = euclidean_distances(image, squared=True)
+        median = float(np.median(distances[np.tri(len(image), k=-1, dtype=bool)]))
         if not median > 0:
-            raise ValueError("The pictures' vectors are all the same, so no distance between "
+            raise ValueError("Most of the pictures' vectors are the same, so no distance between "
                              "them can set the kernel's width.")
-        self.gamma_, self.image_, self.text_mean_ = 1 / float(median), image, text.mean(axis=0)
-        kernel = rbf_kernel(image, gamma=self.gamma_)
+        self.gamma_, self.image_, self.text_mean_ = 1 / median, image, text.mean(axis=0)
+        kernel = np.exp(distances * -self.gamma_)
         kernel[np.diag_indices_from(kernel)] += self.alpha
         self.dual_coef_ = linalg.solve(kernel, text - self.text_mean_, assume_a="pos",
                                        overwrite_a=True)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import cache_dir, content_key, lock, write_then_rename
 from mmfuse_utils.data import Collection, load_sentences
-from mmfuse_utils.data.sources import SOURCES
+from mmfuse_utils.data.wordnet import corpus_key
 from mmfuse_utils.data.wordnet import tokens as tokenize
 
 __all__ = ["SETTINGS", "cached_vectors", "concept_tokens", "idf_weights", "index_corpus",
@@ -96,7 +96,7 @@ def load_word_vectors() -> KeyedVectors:
 
     The first call trains them, which takes a few minutes on one core.
     """
-    key = content_key("word2vec", SOURCES["wordnet"].integrity, SETTINGS, gensim.__version__)
+    key = content_key("word2vec", corpus_key(), SETTINGS, gensim.__version__)
     return cached_vectors(key, lambda: train_word_vectors(load_sentences()))
 
 

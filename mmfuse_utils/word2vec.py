@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import content_key
 from mmfuse_utils.data import load_sentences
-from mmfuse_utils.data.sources import SOURCES
+from mmfuse_utils.data.wordnet import corpus_key
 from mmfuse_utils.text import cached_vectors, index_corpus
 from mmfuse_utils.word2vec_blocks import Compact, contexts, slack, step, window_mask
 
@@ -157,6 +157,6 @@ def load_wide_vectors() -> KeyedVectors:
 
     The first call trains them with one thread, so that they are the same each time.
     """
-    key = content_key("skipgram", SOURCES["wordnet"].integrity, WIDE)
+    key = content_key("skipgram", corpus_key(), WIDE)
     return cached_vectors(
         key, lambda: SkipGram(**WIDE).fit(load_sentences()).to_keyed_vectors())
