@@ -22,19 +22,21 @@ NOTEBOOKS_TO_SITE = (["-m", "mmfuse_utils.prepare"], ["tools/execute.py"],
                      ["tools/collect.py"], ["tools/build.py"])
 STEPS = {
     "book": NOTEBOOKS_TO_SITE,
-    "test": (*NOTEBOOKS_TO_SITE, ["tools/assignments.py"], ["-m", "pytest"]),
+    "test": (*NOTEBOOKS_TO_SITE, ["tools/classroom/assignments.py"],
+             ["-m", "pytest", "-n", "auto", "--maxprocesses=4", "--dist", "loadgroup"]),
     "lab": (["-m", "jupyterlab", "--ServerApp.root_dir=.",
              "--LabApp.default_url=/lab/tree/notebooks"],),
     "data": (["-m", "mmfuse_utils.data"],),
-    "assignments": (["-m", "mmfuse_utils.prepare"], ["tools/assignments.py"]),
-    "grade": (["tools/grade.py"],),
+    "assignments": (["-m", "mmfuse_utils.prepare"], ["tools/classroom/assignments.py"]),
+    "grade": (["tools/classroom/grade.py"],),
 }
 
 
 def run_steps(target):
     """Run the steps of a target in the environment; leave with the first failure's status."""
     python = set_up()
-    settings = dict(os.environ, PYTHONUTF8="1", PYTHONUNBUFFERED="1")
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    settings = dict(os.environ, PATH=path, PYTHONUTF8="1", PYTHONUNBUFFERED="1")
     for step in STEPS[target]:
         status = subprocess.run([str(python), *step], cwd=str(ROOT), env=settings).returncode
         if status != 0:
@@ -52,6 +54,8 @@ def main():
     if not target or target[0] not in [*STEPS, "clean"] or not all(sign for _, sign, _ in settings):
         sys.exit(__doc__)
     os.environ.update((name, value) for name, _, value in settings)
+    if os.environ.get("MMFUSE_CACHE"):      # relative to where the reader stands, for every step
+        os.environ["MMFUSE_CACHE"] = os.path.abspath(os.path.expanduser(os.environ["MMFUSE_CACHE"]))
     if sys.argv[1] == "clean":
         clean()
     else:

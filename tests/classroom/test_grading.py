@@ -204,7 +204,7 @@ def run_grading(folder):
     """Grade a folder with the command; rows of the table by (student, assignment)."""
     if not bubblewrap_works():
         pytest.skip("bubblewrap does not work here, so no submission was graded")
-    run = subprocess.run([sys.executable, str(ROOT / "tools" / "grade.py")], cwd=ROOT,
+    run = subprocess.run([sys.executable, str(ROOT / "tools" / "classroom" / "grade.py")], cwd=ROOT,
                          env=dict(os.environ, SUBMISSIONS=str(folder)), encoding="utf8",
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(run.stdout)

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-from execute import ROOT, write_json
 from filelock import FileLock
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -33,6 +32,7 @@ from traitlets.config import Config
 from mmfuse_utils.data.sources import SOURCES as PACKAGES
 from mmfuse_utils.data.sources import package_path
 
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "notebooks" / "assignments"
 COURSES = ROOT / "_build" / "courses"
 DEFAULT_COURSE = "words-meet-pixels"
@@ -201,7 +201,8 @@ def make_course(course):
         print(f"  {name} …", flush=True)
         make_source(name, course, folder)
         release(name, folder)
-    write_json(folder / "course.json", {"course": course, "key": course_key(course)})
+    told = {"course": course, "key": course_key(course)}
+    (folder / "course.json").write_text(json.dumps(told), encoding="utf8")
     shutil.rmtree(COURSES / course, ignore_errors=True)
     os.replace(folder, COURSES / course)
 

@@ -6,6 +6,7 @@ runs in the sandbox. Prints nothing; writes a JSON file.
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import nbformat
 from assignments import grading, is_picture, is_solution, nbgrader_settings
-from execute import write_json
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
@@ -169,8 +169,9 @@ def add_kernel(folder, name, isolation, number):
     for path in files:
         shutil.copy(path, work)
     command = kernel_command(isolation, sockets, work, number)
-    write_json(spec / "kernel.json", {"argv": command, "display_name": "sandbox",
-                                      "language": "python", "interrupt_mode": "message"})
+    (spec / "kernel.json").write_text(json.dumps({
+        "argv": command, "display_name": "sandbox", "language": "python",
+        "interrupt_mode": "message"}), encoding="utf8")
     os.environ["JUPYTER_PATH"] = str(folder)
     return sockets / "kernel.json"
 
@@ -250,7 +251,7 @@ def main():
         result = report(notebook, points)
     except SubmissionError as error:
         result = {"problem": str(error)}
-    write_json(options.result, result)
+    options.result.write_text(json.dumps(result), encoding="utf8")
 
 
 if __name__ == "__main__":
