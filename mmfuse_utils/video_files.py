@@ -1,6 +1,11 @@
 """Video files: written from frames, and read back as frames evenly spaced in time."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import io
+import math
+import types
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,119 +14,229 @@ from PIL import Image, ImageOps
 
 from mmfuse_utils.cache import write_then_rename
 from mmfuse_utils.data.clips import N_FRAMES, PIXELS
+from mmfuse_utils.data.pictures import MAX_PIXELS, Paths, on_white, read_each
 
 CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".gif": "gif"}
+GIF_RATE = 100  # a GIF counts time in hundredths of a second
+WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
+GAP = 10.0  # seconds; a recording that goes on after more is another one, put behind the first
+LATE = 32  # frames; none is that far from its place, so that after so many no earlier one comes
+TRIFLE = 1e-6  # seconds, for rounding
 
 
-def write_video(path: str | Path, frames: np.ndarray, rate: int = 8) -> None:
+def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8) -> None:
     """Write frames to a video file; the name's ending says which kind: .mp4, .webm or .gif.
 
-    frames : (n_frames, height, width, 3), uint8, height and width even. rate : frames a second.
+    frames : (n_frames, height, width, 3), uint8, height and width even. rate : frames a second,
+        such as 8, 29.97 or Fraction(30000, 1001); 100 at most in a GIF.
 
     All three kinds lose something: MP4 and WebM keep color at half the resolution, GIF keeps
-    256 colors. Raises ValueError for another ending, shape or type.
+    256 colors. Raises ValueError for another ending, shape, type or rate, and `WriteError` for
+    a folder that cannot be written.
     """
     path = Path(path)
     if path.suffix not in CODECS:
         raise ValueError(f"{path.name} should end in one of {', '.join(CODECS)}.")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or any(
-            side % 2 for side in frames.shape[1:3]):
+            side % 2 for side in frames.shape[1:3]) or frames.size == 0:
         raise ValueError("Expected frames as uint8 of shape (n_frames, height, width, 3), height "
                          f"and width even; got {frames.dtype} of shape {frames.shape}.")
-    if path.suffix == ".gif":  # Pillow chooses each frame's 256 colors well
-        first, *rest = (Image.fromarray(frame).quantize(256) for frame in frames)
-        with write_then_rename(path) as temporary:
-            first.save(temporary, save_all=True, append_images=rest, duration=1000 / rate,
-                       disposal=2)
-        return
+    is_gif = path.suffix == ".gif"
+    if not 0 < rate <= (GIF_RATE if is_gif else math.inf) or rate == math.inf:
+        raise ValueError(f"Expected a number of frames a second above 0, in a GIF {GIF_RATE} at "
+                         f"most; got {rate}.")
     with write_then_rename(path) as temporary, av.open(temporary, "w") as container:
-        stream = container.add_stream(CODECS[path.suffix], rate=rate)
+        stream = container.add_stream(CODECS[path.suffix],
+                                      rate=Fraction(rate).limit_denominator(1001))
         stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "pal8" if is_gif else "yuv420p"
         for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+            picture = _with_palette(frame) if is_gif else av.VideoFrame.from_ndarray(frame)
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
 
 
-def load_videos(paths: Sequence[str | Path], size: int = PIXELS, start: float = 0.0,
+def _with_palette(frame: np.ndarray) -> av.VideoFrame:
+    """A frame in the 256 colors that suit it best, which Pillow chooses well."""
+    picture = Image.fromarray(frame).quantize(256)
+    colors = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
+    palette = np.full((256, 4), 255, np.uint8)      # opacity, red, green, blue
+    palette[:len(colors), 1:] = colors
+    return av.VideoFrame.from_ndarray((np.asarray(picture), palette), "pal8")
+
+
+def load_videos(paths: Paths, size: int = PIXELS, start: float = 0.0,
                 end: float | None = None) -> np.ndarray:
     """Eight frames of each video file: (n_paths, 8, size, size, 3), uint8.
 
     The frames are those on show at eight evenly spaced times between the first and the last
-    frame, whatever the frame rate, even or not. Phones' rotation marks are obeyed; the shorter
-    side is resized to `size` and the middle is cut out.
+    frame, whatever the frame rate, even or not, and in the order of show, whatever the times in
+    the file. Recordings joined into one file follow each other. Frames look as a player shows
+    them: rotation and mirror marks are obeyed, pixels that are not square made so, transparent
+    parts are white. Then the shorter side is resized to `size` and the middle is cut out.
 
     start, end : read only this part of every video, in seconds from its beginning.
 
-    Raises ValueError naming all files that are missing, broken, without a picture track or with
-    fewer than two frames in that part.
+    Raises TypeError for one path in place of a list, and ValueError naming all files that are
+    missing, broken, cut short (where their kind tells), without a picture track, larger than
+    `MAX_PIXELS` or with fewer than two frames in that part.
 
     >>> load_videos([]).shape
     (0, 8, 96, 96, 3)
     """
-    clips, problems = np.empty((len(paths), N_FRAMES, size, size, 3), np.uint8), []
-    for row, path in enumerate(paths):
-        try:
-            clips[row] = _read(path, size, start, end)
-        except (OSError, ValueError, av.FFmpegError) as error:
-            problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
-    if problems:
-        raise ValueError(f"{len(problems)} of {len(paths)} videos cannot be used; mend them or "
-                         "leave them out:\n" + "\n".join(problems))
-    return clips
+    clips = read_each(lambda path: _read(path, size, start, end), paths, "videos")
+    return np.fromiter(clips, np.dtype((np.uint8, (N_FRAMES, size, size, 3))))
 
 
-def _read(path: str | Path, size: int, start: float, end: float | None) -> np.ndarray:
+def _read(path: str, size: int, start: float, end: float | None) -> np.ndarray:
     """Two passes, so that a long video never lies in memory: first the times, then the frames."""
-    times = np.array([time for time, _ in _decode(path, start, end)])
-    if len(times) < 2:
-        raise ValueError(f"holds {len(times)} frames in this part; a clip needs two or more")
-    wanted = np.linspace(times[0], times[-1], N_FRAMES)
-    shown = np.searchsorted(times, wanted + 1e-6, side="right") - 1
-    frames, needed = {}, set(shown.tolist())
-    for number, (_, frame) in enumerate(_decode(path, start, end)):
-        if number in needed:
-            frames[number] = _upright(frame, size)
-    return np.stack([frames[number] for number in shown.tolist()])
+    end = math.inf if end is None else end
+    times = _times(path, end)
+    part = times[(times >= start - TRIFLE) & (times <= end + TRIFLE)]
+    if len(part) < 2:
+        raise ValueError(f"holds {len(part)} frames in this part; a clip needs two or more")
+    wanted = np.linspace(part[0], part[-1], N_FRAMES)
+    shown = (np.searchsorted(times, wanted + TRIFLE, side="right") - 1).tolist()
+    frames = {}
+    with _opened(path) as (_, container, stream):
+        for number, frame in enumerate(_decode(container, stream)):
+            if number in shown:
+                frames[number] = _upright(frame, stream.sample_aspect_ratio or 1, size)
+            if number == shown[-1]:
+                break
+    return np.stack([frames[number] for number in shown])
 
 
-def _decode(path: str | Path, start: float,
-            end: float | None) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Pairs of time in seconds and frame, in the order of show."""
-    with av.open(path) as container:
-        if not container.streams.video:
-            raise ValueError("has no picture track")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise ValueError("is of a kind that cannot be decoded")
-        stream.thread_type = "AUTO"
-        stream.codec_context.options = {"err_detect": "explode"}
-        first, time = None, 0.0
-        for frame in container.decode(stream):
+def _times(path: str, end: float) -> np.ndarray:
+    """Seconds from the first frame at which each frame is shown, until well after `end`.
+
+    Decoders give frames in the order of show. Their times may be missing (H.264 without a
+    container) or those of the order of storage (in AVI), and are sorted, therefore.
+    """
+    times, late = [], 0
+    with _opened(path) as (file, container, stream):
+        step = 1 / float(stream.guessed_rate or 25)
+        for frame in _decode(container, stream):
+            known = frame.time is not None
+            times.append(frame.time if known else times[-1] + step if times else 0.0)
+            late += times[-1] - min(times[:LATE]) > end + TRIFLE
+            if late > LATE:
+                break
+        else:
+            _check_whole(file, container.format.name)
+    return np.sort(times) - min(times, default=0)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple]:
+    """A file, its container and its picture track.
+
+    FFmpeg gets no name: it takes some for addresses ("talk: part 1.mp4") or for patterns of many
+    files ("100%d.gif"). It may open no other file either, which playlists ask for.
+    """
+    with open(path, "rb") as file:
+        source = types.SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+        with av.open(source, options={"protocol_whitelist": ""}) as container:
+            tracks = [stream for stream in container.streams.video
+                      if not stream.disposition & av.stream.Disposition.attached_pic]
+            if not tracks:
+                raise ValueError("has no picture track")
+            if tracks[0].codec_context is None:
+                raise ValueError("is of a kind that cannot be decoded")
+            yield file, container, tracks[0]
+
+
+def _decode(container: av.container.InputContainer,
+            stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames in the order of show."""
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and decoder.name in WITH_OPACITY:
+        decoder = av.CodecContext.create(WITH_OPACITY[decoder.name], "r")
+    decoder.thread_type = "AUTO"
+    decoder.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+    for packet in _one_after_another(container, stream):
+        for frame in decoder.decode(packet):
             if frame.is_corrupt:
-                raise ValueError(f"is broken at {frame.time:.2f} s")
-            first = frame.time if first is None else first
-            time = frame.time - first
-            if end is not None and time > end:
-                return
-            if time >= start:
-                yield time, frame
-        _check_whole(path, container, time)
+                raise ValueError("is broken" if frame.time is None else
+                                 f"is broken at {frame.time:.2f} s")
+            yield frame
 
 
-def _check_whole(path: str | Path, container: av.container.InputContainer, last: float) -> None:
-    """Raise ValueError when a file ends before the time it promises; some kinds promise none."""
-    if container.format.name == "gif":
-        whole = Path(path).read_bytes()[-64:].rstrip(b"\0").endswith(b";")  # a GIF's last byte
-    else:
-        stream = container.streams.video[0]
-        hours, minutes, seconds = stream.metadata.get("DURATION", "0:0:0").split(":")
-        promised = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        rate = float(stream.average_rate or 1)
-        whole = last + 2 / rate > promised
+def _one_after_another(container: av.container.InputContainer,
+                       stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Packets of one or more recordings; where one begins anew, its times go on from the last."""
+    last, step, shift = None, 0, 0
+    jumps = container.format.flags & av.format.Flags.ts_discont.value
+    for packet in container.demux(stream):
+        if packet.dts is not None:
+            ahead = packet.dts + shift - (packet.dts if last is None else last)
+            if ahead < 0 or (jumps and ahead * packet.time_base > GAP):
+                shift, ahead = shift + step - ahead, step
+            last, step = packet.dts + shift, ahead or step
+            packet.dts += shift
+            if packet.pts is not None:
+                packet.pts += shift
+        yield packet
+
+
+def _check_whole(file: io.BufferedReader, kind: str) -> None:
+    """Raise ValueError when a file ends before it says so; FFmpeg notices it in most kinds.
+
+    A GIF ends with a byte of its own, a Matroska or WebM file tells its length at the beginning.
+    """
+    length, whole = file.seek(0, io.SEEK_END), True
+    if kind == "gif":
+        file.seek(max(0, length - 64))
+        whole = b"\0;" in file.read()
+    if kind.startswith("matroska"):
+        file.seek(0)
+        whole = length >= _matroska_length(file.read(4096))
     if not whole:
-        raise ValueError(f"is cut short: it ends at {last:.2f} s")
+        raise ValueError(f"is cut short after {length:,} bytes")
 
 
-def _upright(frame: av.VideoFrame, size: int) -> np.ndarray:
-    image = Image.fromarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC))
+def _matroska_length(head: bytes) -> int:
+    """Bytes that a file should have: a header, then a segment, each with its length in front.
+
+    Source: RFC 8794, section 6. A live recording tells no length, and 0 is returned.
+    """
+    def after_number(at: int) -> tuple[int, int]:
+        n_bytes = 9 - head[at].bit_length()
+        number = int.from_bytes(head[at:at + n_bytes]) & (1 << 7 * n_bytes) - 1
+        is_unknown = number == (1 << 7 * n_bytes) - 1
+        return at + n_bytes, 0 if is_unknown else number
+
+    start, header = after_number(4)
+    start, segment = after_number(start + header + 4)
+    return start + segment if segment else 0
+
+
+def _upright(frame: av.VideoFrame, aspect: Fraction, size: int) -> np.ndarray:
+    """A frame as a player shows it. aspect : a pixel's width divided by its height."""
+    if frame.format.has_palette or any(part.is_alpha for part in frame.format.components):
+        pixels = on_white(Image.fromarray(frame.to_ndarray(format="rgba")))
+    else:
+        pixels = frame.to_ndarray(format="rgb24")
+    height, width = pixels.shape[:2]
+    picture = Image.fromarray(pixels)
+    if aspect != 1:
+        if width * height * max(aspect, 1 / aspect) > MAX_PIXELS:
+            raise ValueError(f"has pixels of {aspect} times their height")
+        picture = picture.resize((round(width * max(aspect, 1)),
+                                  round(height * max(1 / aspect, 1))), Image.Resampling.BICUBIC)
+    picture = Image.fromarray(_turned(np.asarray(picture), frame))
+    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))
+
+
+def _turned(pixels: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """Pixels (height, width, 3) turned and mirrored as the frame's display matrix says.
+
+    Column p and row q go to column a * p + c * q and row b * p + d * q.
+    """
+    marks = [data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"]
+    if not marks:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(marks[0]), np.int32)[:5]
+    if abs(int(b)) > abs(int(a)):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return pixels[::-1 if d < 0 else 1, ::-1 if a < 0 else 1]

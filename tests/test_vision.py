@@ -11,7 +11,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
 from mmfuse_utils import vision
-from mmfuse_utils.data import PictureTable, load_emoji
+from mmfuse_utils.data import PictureTable, load_emoji, pictures
 from mmfuse_utils.vision import (
     class_probabilities,
     extract_features,
@@ -237,7 +237,7 @@ def test_a_rotation_mark_is_obeyed(drawing, tmp_path):
 
 
 def test_all_files_that_cannot_be_used_are_named(drawing, tmp_path, monkeypatch):
-    monkeypatch.setattr(vision, "MAX_PIXELS", 5000)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 5000)
     good, cut, text, empty, large, real, whole, missing = paths = [
         tmp_path / name for name in ("good.png", "cut.jpg", "text.png", "empty.png", "large.png",
                                      "real.tif", "whole.tif", "missing.png")]

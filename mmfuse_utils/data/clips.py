@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmfuse_utils.cache import content_key
-from mmfuse_utils.data.collection import Collection, read_picture
+from mmfuse_utils.data.collection import Collection
+from mmfuse_utils.data.pictures import file_digests, read_pictures
 
 N_FRAMES, PIXELS = 8, 96
 STYLES_PER_SUBJECT = 3
@@ -85,16 +86,23 @@ class ClipTable:
         return len(self.motion)
 
     def content_key(self) -> str:
-        """Cache key of the frames: which clips they are, and how the first of them is drawn."""
-        return content_key(self.key, self.motion, self.load_frames([0]).tolist())
+        """Cache key of the frames: which clips, of which pictures, and how the first is drawn.
+
+        Raises ValueError naming all pictures that cannot be opened.
+        """
+        return content_key(self.key, self.motion, file_digests(self.picture),
+                           self.load_frames([0]))
 
     def load_frames(self, rows: Sequence[int]) -> np.ndarray:
-        """Frames of clip rows: (n, 8, 96, 96, 3), uint8; drawn now, always the same."""
-        return np.stack([self._frames(row) for row in rows])
+        """Frames of clip rows: (n, 8, 96, 96, 3), uint8; drawn now, always the same.
 
-    def _frames(self, row: int) -> np.ndarray:
+        Raises ValueError naming all pictures that cannot be used.
+        """
+        sprites = read_pictures(self.picture[row] for row in rows)
+        return np.stack([self._draw(*clip) for clip in zip(rows, sprites, strict=True)])
+
+    def _draw(self, row: int, sprite: Image.Image) -> np.ndarray:
         rng = _rng("look", self.key[row])
-        sprite = read_picture(self.picture[row])
         center, size, speed = rng.uniform(36, 60, 2), rng.uniform(38, 52), rng.uniform(0.6, 1.3)
         shapes = [(_shape(rng), rng.uniform(0, PIXELS, 2), rng.uniform(-DRIFT, DRIFT, 2))
                   for _ in range(N_SHAPES)]

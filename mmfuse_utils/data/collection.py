@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+
+from mmfuse_utils.data.pictures import PIXELS, load_images
 
 # Words that two names may share without the concepts being near-duplicates: function words,
 # and words that say how something is drawn rather than what it is.
@@ -46,6 +47,9 @@ class Collection:
     names, keywords : by language, one tuple of strings a concept.
     groups, subgroups : one string a concept.
     pictures : table of all pictures, several a concept.
+
+    Raises ValueError unless there is one entry a concept, TypeError for texts that are not tuples
+    or lists of strings: the letters of a bare string would be taken for texts.
     """
 
     ids: tuple[str, ...]
@@ -55,15 +59,24 @@ class Collection:
     subgroups: tuple[str, ...]
     pictures: PictureTable
 
+    def __post_init__(self) -> None:
+        for field in ("names", "keywords"):
+            for language, texts in getattr(self, field).items():
+                check_texts(texts, len(self.ids), f"{field}[{language!r}]")
+        for field in ("groups", "subgroups"):
+            if len(getattr(self, field)) != len(self.ids):
+                raise ValueError(f"{field} needs one entry for each of the {len(self.ids)} "
+                                 f"concepts; got {len(getattr(self, field))}.")
+
     def __len__(self) -> int:
         return len(self.ids)
 
-    def load_pictures(self, rows: Sequence[int]) -> np.ndarray:
-        """Pixels of picture rows on white: (n, height, width, 3), uint8, red-green-blue.
+    def load_pictures(self, rows: Sequence[int], size: int = PIXELS) -> np.ndarray:
+        """Pixels of picture rows as `load_images` gives them: (n, size, size, 3), uint8.
 
-        Raises ValueError naming the file when a picture cannot be read.
+        Raises ValueError naming all pictures that cannot be used.
         """
-        return np.stack([on_white(read_picture(self.pictures.path[row])) for row in rows])
+        return load_images([self.pictures.path[row] for row in rows], size)
 
     def split(self, salt: int = 0, strict: bool = True) -> Split:
         """Train, validation and test concepts; see the module's `split_concepts`."""
@@ -93,25 +106,19 @@ class Collection:
         return np.array(chosen)
 
 
+def check_texts(texts: Texts, n_concepts: int, name: str) -> None:
+    """Raise unless `texts` holds a tuple or list of strings for each concept; see `Collection`."""
+    if isinstance(texts, (str, bytes)) or len(texts) != n_concepts:
+        raise ValueError(f"{name} needs one tuple of texts for each of the {n_concepts} concepts; "
+                         f"got {texts!r:.60}.")
+    for row, entry in enumerate(texts):
+        if not isinstance(entry, (tuple, list)) or not all(isinstance(t, str) for t in entry):
+            raise TypeError(f"{name}[{row}] should be a tuple of texts such as ('cat face',); "
+                            f"got {entry!r}.")
+
+
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def read_picture(path: str) -> Image.Image:
-    """A picture file, decoded; ValueError naming the file when it cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGBA")
-    except OSError as error:
-        raise ValueError(f"Could not read the picture {path}: {error}. Delete its folder and "
-                         "run `python -m mmfuse_utils.prepare` to make it again.") from error
-
-
-def on_white(picture: Image.Image) -> np.ndarray:
-    """Pixels of a transparent picture laid on white: (height, width, 3), uint8."""
-    paper = Image.new("RGB", picture.size, "white")
-    paper.paste(picture, mask=picture.getchannel("A"))
-    return np.asarray(paper)
 
 
 def content_words(text: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
 from mmfuse_utils.data import load_clips, load_emoji
-from mmfuse_utils.data.collection import on_white, read_picture
+from mmfuse_utils.data.pictures import on_white, read_pictures
 from mmfuse_utils.video import clip_frame_features
 from mmfuse_utils.vision import load_backbone, picture_features
 
@@ -69,7 +69,7 @@ def _pictures(emoji, rows):
     """Some training pictures, the channels' statistics, and all test pictures."""
     train = emoji.load_pictures(rows["train"][:100])
     pixels = train[:, ::4, ::4].reshape(-1, 3) / 255  # every fourth pixel is enough for a mean
-    shown = [read_picture(emoji.pictures.path[row]) for row in rows["train"][:N_SHOWN]]
+    shown = read_pictures(emoji.pictures.path[row] for row in rows["train"][:N_SHOWN])
     return {"pictures": np.stack([_small(picture) for picture in shown]),
             "channel_mean": pixels.mean(axis=0), "channel_std": pixels.std(axis=0),
             "test_pictures": _thumbnails(emoji.load_pictures(rows["test"]))}
@@ -78,12 +78,11 @@ def _pictures(emoji, rows):
 @torch.inference_mode()
 def _maps(emoji, rows):
     """Three things in two corners of a white picture, and the network's last maps of them."""
-    canvases = []
+    sprites, canvases = read_pictures(emoji.pictures.path[row] for row in rows[:3]), []
     for corner in (0, CORNER):
-        for row in rows[:3]:
-            sprite = read_picture(emoji.pictures.path[row]).resize((CORNER, CORNER))
+        for sprite in sprites:
             canvas = Image.new("RGBA", (2 * CORNER, 2 * CORNER))
-            canvas.paste(sprite, (corner, corner))
+            canvas.paste(sprite.resize((CORNER, CORNER)), (corner, corner))
             canvases.append(on_white(canvas))
     images = np.stack(canvases)
     model = EfficientNet.from_name("efficientnet-lite0")

@@ -1,0 +1,129 @@
+"""The one way in for picture files: decoded, upright, on white; all that cannot be used, named."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps
+
+PIXELS = 128  # side of the book's pictures
+MAX_PIXELS = 64_000_000  # decoded, such a picture takes a quarter of a gigabyte
+BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_HIGHEST = 258, 262, 0  # of the TIFF standard
+
+Paths = Iterable[str | os.PathLike]
+Result = TypeVar("Result")
+
+
+def read_each(read: Callable[[str], Result], paths: Paths, kind: str) -> Iterator[Result]:
+    """What `read` makes of each file, one after the other.
+
+    kind : what the files are, in the plural, for the message.
+
+    Raises TypeError where one path stands for a list of them, and after the last file a
+    ValueError that names every file that cannot be used, each with the reason.
+
+    >>> list(read_each(os.path.basename, ["a/b.png", "c.png"], "pictures"))
+    ['b.png', 'c.png']
+    """
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise TypeError(f"Expected a list of paths of {kind}; got one path, {paths!r}. "
+                        "Put it into square brackets.")
+    n_paths, problems = 0, []
+    for n_paths, path in enumerate(paths, start=1):
+        try:
+            result = read(os.fspath(path))
+        except Exception as error:  # on damaged files, decoders raise any type, MemoryError too
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            problems.append(f"{path}: {reason}")
+        else:
+            yield result
+    if problems:
+        raise ValueError(f"{len(problems)} of {n_paths} {kind} cannot be used; mend them or "
+                         "leave them out:\n" + "\n".join(problems))
+
+
+def load_images(paths: Paths, size: int = PIXELS) -> np.ndarray:
+    """Picture files of any kind as the network expects them: (n_paths, size, size, 3), uint8.
+
+    Cameras' rotation marks are obeyed, transparent parts become white; gray (of up to 16 bits),
+    palette and CMYK pictures become red-green-blue, an animation its first frame; then the
+    shorter side is resized to `size` and the middle is cut out.
+
+    Raises TypeError for one path in place of a list, and ValueError naming all files that are
+    missing, broken, of no known format, in 32-bit gray or larger than `MAX_PIXELS`.
+
+    >>> load_images([])
+    array([], shape=(0, 128, 128, 3), dtype=uint8)
+    """
+    def fitted(path: str) -> np.ndarray:
+        picture = Image.fromarray(on_white(_decode(path)))
+        return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))
+
+    return np.fromiter(read_each(fitted, paths, "pictures"),
+                       np.dtype((np.uint8, (size, size, 3))))
+
+
+def read_pictures(paths: Paths) -> list[Image.Image]:
+    """Picture files, upright, each in its own size and with its transparency ("RGBA").
+
+    Raises what `load_images` raises.
+
+    >>> read_pictures([])
+    []
+    """
+    return list(read_each(_decode, paths, "pictures"))
+
+
+def file_digests(paths: Paths) -> list[str]:
+    """A hash of what each picture file holds, for cache keys.
+
+    Raises TypeError for one path in place of a list, and ValueError naming all files that
+    cannot be opened.
+
+    >>> file_digests([])
+    []
+    """
+    return list(read_each(_digest, paths, "pictures"))
+
+
+def on_white(picture: Image.Image) -> np.ndarray:
+    """Pixels of a transparent picture ("RGBA") laid on white: (height, width, 3), uint8.
+
+    >>> on_white(Image.new("RGBA", (1, 1), (200, 0, 0, 0))).tolist()
+    [[[255, 255, 255]]]
+    """
+    paper = Image.new("RGB", picture.size, "white")
+    paper.paste(picture, mask=picture.getchannel("A"))
+    return np.asarray(paper)
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _decode(path: str) -> Image.Image:
+    with Image.open(path) as picture:
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"{width} by {height} pixels are more than {MAX_PIXELS:,}")
+        upright = ImageOps.exif_transpose(picture)
+        # The files of netpbm are the only ones whose 32-bit grays have a known brightest value.
+        if picture.mode.startswith("I;16") or (picture.mode, picture.format) == ("I", "PPM"):
+            return _from_deep_gray(upright, getattr(picture, "tag_v2", {}))
+        if picture.mode in ("F", "I"):
+            raise ValueError("32-bit gray values have no known brightest value")
+        return upright.convert("RGBA")
+
+
+def _from_deep_gray(picture: Image.Image, tags: dict) -> Image.Image:
+    """12 or 16 bits to 8; Pillow's own conversion clips the values and forgets what is clear."""
+    values = np.asarray(picture).astype(np.int64)
+    brightest = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    gray = values * 255 // brightest
+    if tags.get(PHOTOMETRIC) == BLACK_IS_HIGHEST:
+        gray = 255 - gray
+    opacity = np.where(values == picture.info.get("transparency"), 0, 255)
+    return Image.fromarray(np.stack([gray, opacity], -1).astype(np.uint8)).convert("RGBA")
