@@ -1,4 +1,8 @@
-"""`python -m mmfuse_utils.check`: is this machine ready? Versions, disk, cache, one picture."""
+"""`python -m mmfuse_utils.check`: is this machine ready? Versions, disk, one picture, the cache.
+
+Every byte of what the cache keeps is compared with its seal; what is damaged is marked, so that
+the next use makes it again.
+"""
 
 import shutil
 import sys
@@ -8,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmfuse_utils.cache import CacheError, cache_dir, write_then_rename
+from mmfuse_utils.cache import (CacheError, break_seal, cache_dir, find_damage, is_intact,
+                                list_kept, write_then_rename)
 from mmfuse_utils.data.sources import SOURCES
 from mmfuse_utils.vision import extract_features, load_backbone
 
@@ -36,10 +41,24 @@ def checks() -> Iterator[tuple[bool, str]]:
         yield True, f"the cache folder {cache_dir()} can be written"
     except CacheError as error:
         yield False, str(error)
-    there = sum(source.folder.exists() for source in SOURCES.values())
-    yield True, f"{there} of {len(SOURCES)} data packages fetched (the rest on first use)"
+    yield from cache_checks()
+    there = sum(is_intact(source.folder) for source in SOURCES.values())
+    yield True, f"{there} of {len(SOURCES)} data packages are here whole (the rest on first use)"
     features = extract_features(np.zeros((1, 64, 64, 3), np.uint8), load_backbone())
     yield bool(np.isfinite(features).all()), f"one picture gave {features.shape[1]} features"
+
+
+def cache_checks() -> Iterator[tuple[bool, str]]:
+    """One check for each damaged thing in the cache, then one for all that is whole."""
+    kept, n_damaged = list_kept(), 0
+    for path in kept:
+        damage = find_damage(path)
+        if damage:
+            n_damaged += 1
+            break_seal(path)
+            yield False, (f"{path.relative_to(cache_dir())} in the cache {damage}; the next use, "
+                          "or python -m mmfuse_utils.prepare, makes it again")
+    yield True, f"{len(kept) - n_damaged} things kept in the cache are whole, every byte compared"
 
 
 def main() -> int:

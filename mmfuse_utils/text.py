@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, repeat
+from pathlib import Path
 
 import gensim
 import numpy as np
 from gensim.models import KeyedVectors, Word2Vec
+from gensim.models.word2vec import MAX_WORDS_IN_BATCH
 from gensim.models.callbacks import CallbackAny2Vec
 from tqdm import tqdm
 
-from mmfuse_utils.cache import cache_dir, content_key, lock, write_then_rename
+from mmfuse_utils.cache import cache_dir, content_key, load_kept
 from mmfuse_utils.data import Collection, load_sentences
 from mmfuse_utils.data.wordnet import corpus_key
 from mmfuse_utils.data.wordnet import tokens as tokenize
@@ -23,6 +25,29 @@ __all__ = ["SETTINGS", "cached_vectors", "concept_tokens", "idf_weights", "index
 # Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
 SETTINGS = {"vector_size": 100, "window": 10, "min_count": 2, "sample": 1e-4, "alpha": 0.05,
             "epochs": 10, "sg": 1, "negative": 5, "seed": 1, "workers": 1}
+
+
+def check_tokens(token_lists: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    """Lists of tokens, as a list; TypeError for plain text and for tokens that are no texts.
+
+    A text is a sequence of texts itself, its letters, which would be taken for words.
+
+    >>> check_tokens([["a", "cat"], ("b",), []])
+    [['a', 'cat'], ('b',), []]
+    """
+    wanted = "Expected lists of tokens such as [['a', 'cat'], ['b']], see `tokenize`; got"
+    if isinstance(token_lists, (str, bytes)) or not isinstance(token_lists, Iterable):
+        raise TypeError(f"{wanted} {token_lists!r}.")
+    checked = []
+    for row, tokens in enumerate(token_lists):
+        if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
+            raise TypeError(f"{wanted} {tokens!r} in place of list {row}.")
+        tokens = tokens if isinstance(tokens, (list, tuple)) else list(tokens)
+        if not all(isinstance(token, str) for token in tokens):
+            odd = next(token for token in tokens if not isinstance(token, str))
+            raise TypeError(f"{wanted} the token {odd!r} in list {row}.")
+        checked.append(tokens)
+    return checked
 
 
 def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
@@ -37,9 +62,7 @@ def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
     >>> vocabulary, counts.tolist(), words.tolist(), sentence.tolist()
     (('b', 'a'), [3, 2], [1, 0, 0, 1, 0], [0, 0, 1, 1, 1])
     """
-    sentences = list(sentences)
-    if any(isinstance(tokens, str) for tokens in sentences):
-        raise TypeError("expected lists of tokens such as [['a', 'cat'], ...], got plain text")
+    sentences = check_tokens(sentences)
     counts = Counter(chain.from_iterable(sentences))
     row = {word: i for i, (word, n) in enumerate(counts.most_common()) if n >= min_count}
     words = np.fromiter(map(row.get, chain.from_iterable(sentences), repeat(-1)), np.int32)
@@ -63,31 +86,34 @@ class _Progress(CallbackAny2Vec):
         self.bar.close()
 
 
-def train_word_vectors(sentences: Sequence[Sequence[str]], **settings: object) -> KeyedVectors:
+def train_word_vectors(sentences: Iterable[Sequence[str]], **settings: object) -> KeyedVectors:
     """Train word2vec with gensim on token lists; `settings` override `SETTINGS`.
+
+    gensim leaves out what comes after the 10,000th token of a list, so longer ones are cut into
+    pieces; no window reaches across a cut. Raises TypeError as `check_tokens` does.
 
     >>> vectors = train_word_vectors([["red", "apple"], ["green", "apple"]] * 20, epochs=1)
     >>> vectors["apple"].shape
     (100,)
     """
     settings = {**SETTINGS, **settings}
-    return Word2Vec(sentences, callbacks=[_Progress(settings["epochs"])], **settings).wv
+    pieces = [tokens[start:start + MAX_WORDS_IN_BATCH] for tokens in check_tokens(sentences)
+              for start in range(0, len(tokens), MAX_WORDS_IN_BATCH)]
+    return Word2Vec(pieces, callbacks=[_Progress(settings["epochs"])], **settings).wv
 
 
 def cached_vectors(key: str, train: Callable[[], KeyedVectors]) -> KeyedVectors:
     """Word vectors kept in the cache under a key; trained once, under a lock.
 
-    train : called without arguments when they are not there yet.
+    train : called without arguments when they are not there yet, or damaged.
     """
-    folder = cache_dir() / "words" / key
-    if not folder.exists():
-        with lock(f"words-{key}"):
-            if not folder.exists():
-                vectors = train()
-                with write_then_rename(folder) as temporary:
-                    temporary.mkdir()
-                    vectors.save(str(temporary / "vectors"))
-    return KeyedVectors.load(str(folder / "vectors"))
+    def make(folder: Path) -> None:
+        vectors = train()
+        folder.mkdir()
+        vectors.save(str(folder / "vectors"))
+
+    return load_kept(cache_dir() / "words" / key, make,
+                     lambda folder: KeyedVectors.load(str(folder / "vectors")))
 
 
 @cache
@@ -126,9 +152,12 @@ def concept_tokens(collection: Collection, lang: str = "en", keywords: bool = Tr
 def idf_weights(token_lists: Sequence[Sequence[str]]) -> dict[str, float]:
     """Inverse document frequency of each word: log(n_texts / n_texts that hold it).
 
+    Raises TypeError as `check_tokens` does.
+
     >>> idf_weights([["red", "apple"], ["red", "car"]])["red"]
     0.0
     """
+    token_lists = check_tokens(token_lists)
     counts = Counter(word for tokens in token_lists for word in set(tokens))
     return {word: float(np.log(len(token_lists) / count)) for word, count in counts.items()}
 
@@ -137,20 +166,35 @@ def sentence_vectors(token_lists: Sequence[Sequence[str]], vectors: KeyedVectors
                      weights: Mapping[str, float] | None = None) -> np.ndarray:
     """Weighted mean of each text's unit word vectors, scaled to length 1: (n_texts, dim).
 
-    weights : by word, 1 for a word that is not in it. Words without a vector are left out; a
-        text with no known word gets a row of zeros, which is equally far from everything.
+    weights : by word, 1 for a word that is not in it. Words without a vector, or with one of
+        zeros, which has no direction, are left out; a text with no known word gets a row of
+        zeros, which is equally far from everything.
 
-    Source: Mikolov et al. (2013) for the mean as a phrase vector.
+    Raises TypeError as `check_tokens` does, ValueError for a vector or a weight that is infinite
+    or not a number. Source: Mikolov et al. (2013) for the mean as a phrase vector.
 
     >>> kv = KeyedVectors(2); kv.add_vectors(["red", "car"], np.eye(2))
     >>> sentence_vectors([["red", "car"], ["zzz"]], kv).round(2).tolist()
     [[0.7099999785423279, 0.7099999785423279], [0.0, 0.0]]
     """
-    weights = weights or {}
+    token_lists = check_tokens(token_lists)
+    known = set(chain.from_iterable(token_lists)) & vectors.key_to_index.keys()
+    units = {word: _weighted_unit(word, vectors, (weights or {}).get(word, 1.0))
+             for word in known}
     rows = np.zeros((len(token_lists), vectors.vector_size), dtype=np.float32)
     for row, tokens in zip(rows, token_lists, strict=True):
         for word in tokens:
-            if word in vectors:
-                row += weights.get(word, 1.0) * vectors.get_vector(word, norm=True)
+            if word in known:
+                row += units[word]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, lengths, out=rows, where=lengths > 0)
+
+
+def _weighted_unit(word: str, vectors: KeyedVectors, weight: float) -> np.ndarray:
+    """The word's vector at length `weight`; zeros stay zeros."""
+    vector = vectors.get_vector(word)
+    length = np.linalg.norm(vector)
+    if not (np.isfinite(length) and np.isfinite(weight)):
+        raise ValueError(f"The vector or the weight of {word!r} is infinite or not a number, so "
+                         "no mean can be made of it.")
+    return weight * (vector / length if length > 0 else vector)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
-from mmfuse_utils import cache
-from mmfuse_utils.cache import CacheError, cached_array, content_key, lock, write_then_rename
+from mmfuse_utils import cache, check
+from mmfuse_utils.cache import (CacheError, WriteError, cache_dir, cached_array, content_key,
+                                find_damage, is_intact, keep, list_kept, lock, write_then_rename)
 
 WRITE = """
 import sys
@@ -92,6 +94,18 @@ def test_the_environment_variable_names_the_place(folder, monkeypatch):
     assert "mmfuse" in cache.cache_dir().parts
 
 
+def test_a_relative_place_stays_where_it_was_meant(folder, monkeypatch):
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MMFUSE_CACHE", "mine")
+    assert cache_dir().parent == folder / "mine"
+    monkeypatch.chdir(folder / "elsewhere")
+    assert cache_dir().parent == folder / "mine"
+    code = "from mmfuse_utils.cache import cache_dir; print(cache_dir().parent)"
+    child = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert child.stdout.strip() == str(folder / "mine")
+
+
 PARTS = st.lists(st.one_of(st.text(max_size=4), st.integers(), st.none(), st.booleans()),
                  max_size=4)
 
@@ -103,6 +117,41 @@ def test_keys_are_equal_exactly_for_equal_parts(a, b):
     same = [(type(x), x) for x in a] == [(type(x), x) for x in b]
     assert (content_key(*a) == content_key(*b)) == same
     assert len(content_key(*a)) == 16 and set(content_key(*a)) <= set("0123456789abcdef")
+
+
+ARRAYS = arrays(st.sampled_from([np.uint8, np.int64, np.float32, np.float64]),
+                array_shapes(max_dims=3, max_side=4))
+
+
+@settings(deadline=None)
+@given(ARRAYS, ARRAYS)
+def test_arrays_have_the_same_key_exactly_when_they_hold_the_same(a, b):
+    same = a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    assert (content_key(a) == content_key(b)) == same
+    assert content_key(a) == content_key(np.asfortranarray(a)) != content_key(a.tolist())
+
+
+@pytest.mark.parametrize("n", [10, 2000])
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [1, x], lambda x: {"a": (x, None)}],
+                         ids=["bare", "in a list", "in a dict"])
+def test_every_number_of_an_array_counts(n, wrap):
+    array = np.zeros((n, 3))
+    keys = {content_key(wrap(array))}
+    for row in range(0, n, max(1, n // 20)):
+        other = array.copy()
+        other[row, 1] = 1e-12
+        keys.add(content_key(wrap(other)))
+    assert len(keys) == len(range(0, n, max(1, n // 20))) + 1
+
+
+def test_keys_of_other_things():
+    assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
+    assert content_key((1, 2)) != content_key([1, 2]) != content_key(b"[1, 2]")
+    assert content_key(np.array(["ab", "c"], object)) != content_key(np.array(["a", "bc"], object))
+    assert content_key(np.float64(0.5)) == content_key(0.5)
+    for opaque in (object(), lambda: 0, {1, 2}, iter([1]), Path("a")):
+        with pytest.raises(TypeError, match="does not show what it holds"):
+            content_key("a", [opaque])
 
 
 def test_a_key_does_not_depend_on_the_process():
@@ -207,15 +256,32 @@ def test_what_cannot_be_written_is_said_in_one_paragraph(reason, folder, monkeyp
     assert "\n" not in message and "MMFUSE_CACHE" in message and "again" in message
     assert str(cache.cache_dir() / "sums") in message
     assert names(cache.cache_dir() / "sums") == []
+    assert list_kept() == []
     monkeypatch.undo()
     monkeypatch.setenv("MMFUSE_CACHE", str(folder / "cache"))
     assert cached_array("sums", "key", lambda: np.arange(5)).sum() == 10
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR,
+                                    errno.EISDIR, errno.ENAMETOOLONG])
+def test_what_lies_outside_the_cache_is_not_called_the_cache(folder, number):
+    with pytest.raises(WriteError) as caught, write_then_rename(folder / "grades.csv") as temporary:
+        raise OSError(number, os.strerror(number), str(temporary))
+    message = str(caught.value)
+    assert not isinstance(caught.value, CacheError) and "MMFUSE_CACHE" not in message
+    assert f"grades.csv into the folder {folder}: " in message and "choose another" in message
+
+
+def test_trouble_with_another_file_is_not_called_trouble_with_this_one(folder):
+    elsewhere = PermissionError(errno.EACCES, "Permission denied", str(folder / "b" / "source"))
+    with pytest.raises(PermissionError, match="source"), write_then_rename(folder / "a" / "copy"):
+        raise elsewhere
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="optional: this system has no /dev/full")
 def test_a_device_that_is_really_full(folder):
     with pytest.raises(CacheError, match="disk is full"), \
-            write_then_rename(folder / "target"), open("/dev/full", "wb", buffering=0) as full:
+            write_then_rename(cache_dir() / "target"), open("/dev/full", "wb", buffering=0) as full:
         full.write(b"x")
 
 
@@ -231,7 +297,7 @@ def test_a_cache_that_is_a_file_is_said(folder, monkeypatch):
 def test_a_closed_folder(folder):
     closed = folder / "closed"
     closed.mkdir(mode=0o500)
-    with pytest.raises(CacheError, match="may not write"):
+    with pytest.raises(WriteError, match="may not write"):
         fill(closed / "target", "new", "file")
 
 
@@ -282,3 +348,106 @@ def test_a_lock_is_free_again_after_an_exception(capsys):
     with lock("work"):
         pass
     assert capsys.readouterr().out == ""
+
+
+def flip(path: Path) -> None:
+    """Change one bit; the size stays."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+HARM = {"removed": Path.unlink, "emptied": lambda path: path.write_bytes(b""),
+        "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+        "grown": lambda path: path.write_bytes(path.read_bytes() + b"!")}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_an_array_that_was_harmed_is_computed_again(harm):
+    calls = itertools.count()
+    for _ in range(2):
+        array = cached_array("sums", "key", lambda: next(calls) + np.arange(5.0))
+        path = cache_dir() / "sums" / "key.npy"
+        assert find_damage(path) is None
+        HARM[harm](path)
+        assert find_damage(path) == "is incomplete" and not is_intact(path)
+    assert array.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_an_array_of_the_right_size_that_cannot_be_read_is_computed_again():
+    cached_array("sums", "key", lambda: np.arange(5.0))
+    path = cache_dir() / "sums" / "key.npy"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert is_intact(path) and find_damage(path) == "has changed (.)"
+    assert cached_array("sums", "key", lambda: np.arange(5.0)).sum() == 10
+    assert find_damage(path) is None
+
+
+@pytest.mark.parametrize("seal", ["", "[]", "{", '{".": 3}', '{"other": [1, "ab"]}', None])
+def test_without_a_sound_seal_nothing_is_taken_for_whole(seal):
+    cached_array("sums", "key", lambda: np.arange(5.0))
+    path = cache_dir() / "sums" / "key.npy.seal"
+    path.unlink() if seal is None else path.write_text(seal)
+    assert cached_array("sums", "key", lambda: np.zeros(1)).tolist() == [0]
+
+
+def make_folder(path: Path) -> None:
+    (path / "deep").mkdir(parents=True)
+    (path / "a").write_text("first")
+    (path / "deep" / "b").write_text("second")
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("part", ["a", "deep/b"])
+def test_a_folder_that_was_harmed_is_made_again_and_keeps_what_others_put_there(part, harm):
+    target = cache_dir() / "things" / "one"
+    for made in range(2):
+        assert keep(target, make_folder) == target and find_damage(target) is None
+        assert (target / part).read_text() == ("first" if part == "a" else "second")
+        if not made:
+            (target / "notes.txt").write_text("the reader's")
+            HARM[harm](target / part)
+            assert not is_intact(target)
+    assert (target / "notes.txt").read_text() == "the reader's"
+    assert names(target.parent) == ["one", "one.seal"] and list_kept() == [target]
+
+
+def test_a_whole_folder_is_not_made_twice_and_an_empty_one_is_missed():
+    calls = itertools.count()
+    target = cache_dir() / "empty"
+
+    def make(path: Path) -> None:
+        path.mkdir()
+        next(calls)
+
+    for _ in range(2):
+        keep(target, make)
+    assert next(calls) == 1
+    target.rmdir()
+    keep(target, make)
+    assert target.is_dir()
+
+
+def test_making_again_that_fails_leaves_the_damage_known():
+    target = keep(cache_dir() / "things" / "one", make_folder)
+    (target / "a").unlink()
+    with pytest.raises(ZeroDivisionError):
+        keep(target, lambda path: 1 / 0)
+    assert not is_intact(target) and (target / "deep" / "b").exists()
+    keep(target, make_folder)
+    assert find_damage(target) is None
+
+
+def test_check_compares_every_byte_and_has_it_mended():
+    cached_array("sums", "key", lambda: np.arange(5.0))
+    target = keep(cache_dir() / "things" / "one", make_folder)
+    assert list(check.cache_checks()) == [(True, "2 things kept in the cache are whole, every byte "
+                                                 "compared")]
+    flip(target / "a")
+    (cache_dir() / "sums" / "key.npy").unlink()
+    found = list(check.cache_checks())
+    assert [passed for passed, _ in found] == [False, False, True]
+    assert "sums/key.npy in the cache is incomplete" in found[0][1]
+    assert "things/one in the cache has changed (a)" in found[1][1]
+    keep(target, make_folder)
+    assert (target / "a").read_text() == "first"
+    assert [passed for passed, _ in check.cache_checks()] == [True]

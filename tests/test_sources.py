@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mmfuse_utils.cache import CacheError, cache_dir
+from mmfuse_utils.data import __main__ as listing
 from mmfuse_utils.data import load_emoji, sources
 from mmfuse_utils.data.emoji import LANGUAGES
 from mmfuse_utils.data.sources import SOURCES, FetchError, Source, install_tarball, package_path
@@ -110,7 +111,7 @@ def child(tarball):
 def installed() -> list[str]:
     """What lies under packages/; temporary leftovers of killed processes start with a dot."""
     folder = cache_dir() / "packages"
-    return sorted(p.name for p in folder.glob("[!.]*")) if folder.exists() else []
+    return sorted(p.name for p in folder.glob("[!.]*") if p.suffix != ".seal")
 
 
 def assert_good(folder: Path) -> None:
@@ -190,6 +191,38 @@ def test_without_a_network(tmp_path):
     assert "no network" in one_paragraph(Exception(rest[0]))
     kept = [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
     assert kept == []
+
+
+def spoil(folder: Path, how: str) -> None:
+    """Harm the first file of an installed package."""
+    path = folder / sorted(FILES)[0]
+    content = path.read_bytes()
+    if how == "removed":
+        path.unlink()
+    else:
+        path.write_bytes({"emptied": b"", "one letter": b"?" + content[1:]}[how])
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied"])
+def test_a_package_that_lost_something_is_fetched_again(npm, how):
+    folder = package_path("local")
+    spoil(folder, how)
+    assert_good(package_path("local"))
+    assert npm.calls == 2
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied", "one letter"])
+def test_the_data_command_compares_every_byte_and_mends(npm, how, monkeypatch, capsys):
+    monkeypatch.setattr(listing, "SOURCES", {"local": SOURCES["local"]})
+    spoil(package_path("local"), how)
+    assert listing.main(["--list"]) == 0
+    wrong = "has changed" if how == "one letter" else "is incomplete"
+    assert wrong in capsys.readouterr().out and npm.calls == 1
+    assert listing.main([]) == 0
+    said = capsys.readouterr().out
+    assert f"local@1.0.0 {wrong}" in said and "fetched again" in said and "here, 0 MB" in said
+    assert_good(SOURCES["local"].folder)
+    assert npm.calls == 2 and listing.main([]) == 0 and npm.calls == 2
 
 
 @pytest.mark.parametrize("damage", ["one bit", "cut short", "empty"])

@@ -15,11 +15,13 @@ from mmfuse_utils.text import (
     SETTINGS,
     concept_tokens,
     idf_weights,
+    index_corpus,
     random_vectors,
     sentence_vectors,
     tokenize,
     train_word_vectors,
 )
+from mmfuse_utils.word2vec import SkipGram
 
 CORPUS = [["red", "apple", "tree"], ["green", "apple"], ["red", "car", "road"]] * 30
 TRAIN = f"""
@@ -52,6 +54,58 @@ def direct(texts, vectors, weights=None):
         length = np.sqrt((total ** 2).sum())
         rows.append(total / length if length else total)
     return np.array(rows).reshape(-1, 3)
+
+
+NO_TOKENS = {"a text": "red apple", "texts": ["red apple", "car"], "bytes": [b"red"],
+             "numbers": [[1, 2]], "a missing list": [["red"], None],
+             "a missing number": [["red"], float("nan")], "a missing token": [["red", None]],
+             "a token of bytes": [("red", b"apple")], "nothing": None}
+
+
+@pytest.mark.parametrize("tokens", NO_TOKENS.values(), ids=NO_TOKENS)
+@pytest.mark.parametrize("use", [
+    idf_weights, train_word_vectors, lambda x: SkipGram(min_count=1).fit(x),
+    lambda x: index_corpus(x, 1), lambda x: sentence_vectors(x, KeyedVectors(2))],
+    ids=["idf_weights", "train_word_vectors", "SkipGram", "index_corpus", "sentence_vectors"])
+def test_what_is_not_tokens_is_said(use, tokens):
+    with pytest.raises(TypeError, match=r"Expected lists of tokens such as .* got"):
+        use(tokens)
+
+
+def test_lists_of_tokens_may_be_of_many_kinds(vectors):
+    wanted = sentence_vectors([["red", "car"], ["apple"]], vectors)
+    for lists in ([("red", "car"), ("apple",)], (iter(x) for x in (["red", "car"], ["apple"])),
+                  np.array([["red", "car"], ["apple", "zzz"]])):
+        np.testing.assert_array_equal(sentence_vectors(lists, vectors), wanted)
+
+
+def test_a_word_without_a_direction_is_left_out():
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["cat", "<pad>"], np.array([[3, 4], [0, 0]], np.float32))
+    rows = sentence_vectors([["cat", "<pad>"], ["<pad>"], ["cat"]], keyed, {"<pad>": 5.0})
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_is_named(vectors, number):
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["cat", "dog"], np.array([[3, 4], [number, 0]], np.float32))
+    assert np.isfinite(sentence_vectors([["cat"]], keyed)).all()
+    for weights in (None, {"dog": 0.0}):
+        with pytest.raises(ValueError, match="'dog' is infinite or not a number"):
+            sentence_vectors([["cat"], ["dog"]], keyed, weights)
+    with pytest.raises(ValueError, match="weight of 'tree'"):
+        sentence_vectors([["red", "tree"]], vectors, {"tree": number})
+
+
+def test_a_long_text_is_learned_to_its_end():
+    rng = np.random.default_rng(0)
+    text = [f"a{i}" for i in rng.integers(5, size=10_000)]
+    text += [f"b{i}" for i in rng.integers(5, size=30_000)]
+    long, cut = (train_word_vectors(lists, epochs=1, sample=0, vector_size=8) for lists in
+                 ([text], [text[i:i + 10_000] for i in range(0, 40_000, 10_000)]))
+    np.testing.assert_array_equal(long.vectors, cut.vectors)
+    assert long.similarity("b0", "b1") > 0.9 > long.similarity("a0", "b1")
 
 
 @pytest.mark.parametrize(("text", "expected"), [

