@@ -1,14 +1,12 @@
 """The commands behind `make`: environment, execution, collection, staging."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import build
-import environment
 import execute
 import make
 import nbformat
@@ -76,24 +74,6 @@ def mark_all_green(root):
         (root / execute.EXECUTED / name).write_text("{}")
 
 
-@pytest.mark.parametrize("changed, stale", [
-    ("mmfuse_utils/words.py", ["01_one.ipynb", "02_two.ipynb"]),
-    ("mmfuse_utils/new.txt", ["01_one.ipynb", "02_two.ipynb"]),
-    ("requirements.txt", ["01_one.ipynb", "02_two.ipynb"]),
-    ("benchmarks/speed.json", ["01_one.ipynb", "02_two.ipynb"]),
-    ("notebooks/02_two.ipynb", ["02_two.ipynb"]),
-    ("mmfuse_utils/__pycache__/words.pyc", []),
-    ("README.md", []),
-])
-def test_what_makes_a_notebook_stale(project, changed, stale):
-    mark_all_green(project)
-    assert execute.find_stale(project) == []
-    path = project / changed
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("changed")
-    assert execute.find_stale(project) == stale
-
-
 def test_a_notebook_without_its_executed_copy_is_stale(project):
     mark_all_green(project)
     (project / execute.EXECUTED / "01_one.ipynb").unlink()
@@ -159,32 +139,6 @@ def test_staging_moves_links_and_plotly():
     assert page.count("</script>") == 2
 
 
-def test_pins_decide_whether_the_environment_is_current(tmp_path):
-    for name in environment.PINS:
-        (tmp_path / name).write_text(name)
-    assert not environment.is_current(tmp_path)
-    python = environment.venv_python(tmp_path)
-    python.parent.mkdir(parents=True)
-    if os.name == "nt":
-        pytest.skip("optional: symbolic links need rights on Windows")
-    python.symlink_to(sys.executable)
-    environment.write_stamp(tmp_path)
-    assert environment.is_current(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("changed")
-    assert not environment.is_current(tmp_path)
-
-
-def test_an_unfit_python_is_named_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(environment, "python_version", lambda python: (3, 9))
-    with pytest.raises(SystemExit, match="3.11, 3.12 or 3.13"):
-        environment.find_python()
-
-
-def test_a_python_that_does_not_start_has_no_version(tmp_path):
-    assert environment.python_version(tmp_path / "python") is None
-    assert environment.python_version(sys.executable) == sys.version_info[:2]
-
-
 def test_every_make_target_is_one_line_calling_python():
     text = (ROOT / "Makefile").read_text()
     recipes = dict(re.findall(r"(?m)^(\w+):\n\t(.+)\n", text + "\n"))
@@ -196,14 +150,6 @@ def test_unknown_command_shows_the_help():
     result = subprocess.run([sys.executable, str(ROOT / "tools" / "make.py"), "cook"],
                             stderr=subprocess.PIPE, text=True)
     assert result.returncode == 1 and "book         set up" in result.stderr
-
-
-def test_tools_run_on_the_pythons_we_say():
-    declared = re.search(r'requires-python = ">=(\d+)\.(\d+),<(\d+)\.(\d+)"',
-                         (ROOT / "pyproject.toml").read_text())
-    oldest, beyond = tuple(map(int, declared.groups()[:2])), tuple(map(int, declared.groups()[2:]))
-    assert environment.OLDEST == oldest
-    assert (environment.NEWEST[0], environment.NEWEST[1] + 1) == beyond
 
 
 def test_scripts_are_where_make_looks_for_them():

@@ -10,7 +10,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from execute import EXECUTED, ROOT, find_stale, list_notebooks, write_json
+from execute import EXECUTED, ROOT, find_stale, write_json
+from keys import list_notebooks
 
 from mmfuse_utils.ledger import MIME
 

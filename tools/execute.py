@@ -1,12 +1,10 @@
 """Run the notebooks that changed, two at a time, and keep their executed copies.
 
-A notebook is run again when its key changed: the notebook itself, the helper package, the
-pinned requirements, the recorded benchmarks or the Python version. The copies lie in
+A notebook is run again when its key changed (see keys.py). The copies lie in
 `_build/executed/notebooks/`; `_build/manifest.json` says which key each was made with.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import re
@@ -18,6 +16,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from keys import list_notebooks, notebook_keys
+
+from mmfuse_utils.cache import cache_dir
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = Path("_build", "manifest.json")
@@ -25,30 +26,6 @@ EXECUTED = Path("_build", "executed", "notebooks")
 CELL_TIMEOUT = 900  # seconds
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
               "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-def list_notebooks(root):
-    """The notebooks of the book in reading order."""
-    return sorted((root / "notebooks").glob("*.ipynb"))
-
-
-def shared_key(root):
-    """Hash of everything that every notebook depends on."""
-    package = [path for path in (root / "mmfuse_utils").rglob("*")
-               if path.is_file() and "__pycache__" not in path.parts]
-    recorded = list((root / "benchmarks").rglob("*.json"))
-    digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
-    for path in [root / "requirements.txt", *sorted(package), *sorted(recorded)]:
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def notebook_keys(root):
-    """Key of each notebook by its file name: equal keys, equal outputs."""
-    shared = shared_key(root).encode()
-    return {path.name: hashlib.sha256(shared + path.read_bytes()).hexdigest()
-            for path in list_notebooks(root)}
 
 
 def read_manifest(root):
@@ -132,6 +109,7 @@ def run_notebooks(root, names, seconds):
     """Run copies of the named notebooks through nbmake, the slowest of last time first."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"), JUPYTER_PREFER_ENV_PATH="1")
     os.environ.pop("PYTEST_ADDOPTS", None)
+    cache_dir()     # makes a relative MMFUSE_CACHE absolute: notebooks run in another folder
     forget(root, names)
     # nbmake does not look into folders called _build, so the copies run elsewhere.
     with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
