@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 FORBIDDEN_SKIPS = []
+if "PYTEST_XDIST_WORKER" in os.environ:     # tests that run side by side share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def site_pages():
@@ -26,6 +28,17 @@ def site():
     if not (SITE / "index.html").exists():
         pytest.fail("The book is not built; run `make book` (or `make test`) first.")
     return SITE
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fuzz-seconds", type=float, default=60,
+                     help="how long damaged files are tried (tests/test_fuzz_files.py)")
+
+
+@pytest.fixture(scope="session")
+def fuzz_seconds(pytestconfig):
+    """How long damaged files are tried, in seconds."""
+    return pytestconfig.getoption("fuzz_seconds")
 
 
 def pytest_runtest_logreport(report):
