@@ -1,6 +1,7 @@
 """How good a ranking is, and how sure we are: pure functions of arrays."""
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 
@@ -61,6 +62,24 @@ def _gains(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     return relevant
 
 
+def check_count(name: str, value: int, most: int | None = None) -> None:
+    """Raise ValueError unless a value is a whole number of 1 or more, and at most `most`.
+
+    >>> check_count("k", 10)
+    """
+    if not isinstance(value, Integral) or value < 1 or (most is not None and value > most):
+        limit = "1 or more" if most is None else f"from 1 to {most}"
+        raise ValueError(f"{name} must be a whole number, {limit}; got {value!r}.")
+
+
+def _check_ranks(ranks: np.ndarray) -> np.ndarray:
+    ranks = np.asarray(ranks)
+    if ranks.ndim != 1 or len(ranks) == 0 or not (ranks >= 1).all():
+        raise ValueError("ranks must be one row of at least one rank, each 1 or more, as `ranks` "
+                         f"gives them; got {np.array2string(ranks, threshold=6)}.")
+    return ranks
+
+
 def hit_at_k(ranks: np.ndarray, k: int) -> float:
     """Share of queries with a relevant item among the first k.
 
@@ -72,7 +91,8 @@ def hit_at_k(ranks: np.ndarray, k: int) -> float:
     >>> hit_at_k(np.array([1, 3, 12]), k=10)   # doctest: +NUMBER
     0.67
     """
-    return float(np.mean(np.asarray(ranks) <= k))
+    check_count("k", k)
+    return float(np.mean(_check_ranks(ranks) <= k))
 
 
 def recall_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> float:
@@ -83,6 +103,7 @@ def recall_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> float:
     >>> recall_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]]), k=2)
     0.5
     """
+    check_count("k", k)
     found = ranked_relevance(similarity, relevant) > 0
     return float(np.mean(found[:, :k].sum(axis=1) / found.sum(axis=1)))
 
@@ -96,6 +117,7 @@ def precision_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> floa
     >>> precision_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]]), k=2)
     0.5
     """
+    check_count("k", k)
     found = ranked_relevance(similarity, relevant)[:, :k] > 0
     return float(np.mean(found.sum(axis=1) / k))
 
@@ -131,6 +153,7 @@ def ndcg_at_k(similarity: np.ndarray, gains: np.ndarray, k: int) -> float:
     >>> ndcg_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[1, 0, 3]]), k=3)   # doctest: +NUMBER
     0.69
     """
+    check_count("k", k)
     ranked = ranked_relevance(similarity, gains)
     ideal = -np.sort(-ranked.astype(float), axis=1)
     discount = 1 / np.log2(2 + np.arange(min(k, ranked.shape[1])))
@@ -143,7 +166,7 @@ def median_rank(ranks: np.ndarray) -> float:
     >>> median_rank(np.array([1, 3, 12]))
     3.0
     """
-    return float(np.median(ranks))
+    return float(np.median(_check_ranks(ranks)))
 
 
 def mean_reciprocal_rank(ranks: np.ndarray) -> float:
@@ -152,15 +175,20 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     >>> mean_reciprocal_rank(np.array([1, 2, 4]))   # doctest: +NUMBER
     0.583
     """
-    return float(np.mean(1 / np.asarray(ranks)))
+    return float(np.mean(1 / _check_ranks(ranks)))
 
 
 def chance_hit_at_k(n_items: int, k: int, n_relevant: int = 1) -> float:
     """`hit_at_k` of a random order: 1 - C(n_items - n_relevant, k) / C(n_items, k).
 
+    Raises ValueError unless all three are whole numbers of 1 or more, n_relevant at most n_items.
+
     >>> chance_hit_at_k(200, 10)   # doctest: +NUMBER
     0.05
     """
+    check_count("n_items", n_items)
+    check_count("k", k)
+    check_count("n_relevant", n_relevant, n_items)
     left = np.arange(min(k, n_items))
     miss = np.clip(n_items - n_relevant - left, 0, None) / (n_items - left)
     return float(1 - np.prod(miss))
@@ -174,18 +202,21 @@ def bootstrap_interval(values: np.ndarray, clusters: np.ndarray | None = None,
     values : (n,) one number a query. clusters : (n,) label of each value's cluster; values of
         one cluster resemble each other, so they are drawn together.
 
-    Source: Efron (1979). Raises ValueError when there is nothing to draw from or
-    the clusters do not fit the values.
+    Source: Efron (1979). Raises ValueError when there is nothing to draw from, a value is
+    infinite or not a number, or the clusters do not fit the values.
 
     >>> lo, hi = bootstrap_interval(np.array([0, 1] * 50))
     >>> lo < 0.5 < hi
     True
     """
     values = np.asarray(values)
+    check_count("n_resamples", n_resamples)
     if len(values) == 0:
         raise ValueError("An interval needs at least one value; got none.")
+    if not np.isfinite(values).all():
+        raise ValueError("A value is infinite or not a number, and so would be the interval.")
     labels = np.arange(len(values)) if clusters is None else np.asarray(clusters)
-    if len(labels) != len(values):
+    if labels.shape != values.shape[:1]:
         raise ValueError(f"Every value needs a cluster: got {len(values)} values and "
                          f"{len(labels)} clusters.")
     _, codes = np.unique(labels, return_inverse=True)

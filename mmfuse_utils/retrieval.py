@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import logsumexp
 
+from mmfuse_utils.metrics import check_count
+
 
 def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cosine of the angle between each row of a and each row of b: (n_a, n_b).
@@ -21,23 +23,36 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
+    rows = _as_float(rows)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)
+
+
+def _as_float(table: np.ndarray) -> np.ndarray:
+    """Floating-point numbers that hold the given ones: whole ones of a few bits would wrap."""
+    table = np.asarray(table)
+    return table.astype(np.result_type(table, np.float32), copy=False)
 
 
 def top_k(similarity: np.ndarray, k: int) -> np.ndarray:
     """Indices of the k most similar items for each query, best first: (n_queries, k).
 
-    Raises ValueError when there are fewer than k items.
+    similarity : (n_queries, n_items), numbers of any type.
+
+    Raises ValueError when there are fewer than k items or a similarity is not a number.
 
     >>> top_k(np.array([[0.1, 0.9, 0.5]]), k=2).tolist()
     [[1, 2]]
     """
-    n_items = similarity.shape[1]
-    if not 1 <= k <= n_items:
-        raise ValueError(f"k must be between 1 and the number of items, {n_items}; got {k}.")
-    top = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(similarity, top, axis=1), axis=1, kind="stable")
+    similarity = np.asarray(similarity)
+    check_count("k", k, most=similarity.shape[1])
+    if np.isnan(similarity).any():
+        raise ValueError("A similarity is not a number, so it has no place in an order.")
+    # Inverting all bits turns the order of whole numbers round, where a minus sign would wrap.
+    reverse = np.negative if similarity.dtype.kind == "f" else np.invert
+    top = np.argpartition(reverse(similarity), k - 1, axis=1)[:, :k]
+    order = np.argsort(reverse(np.take_along_axis(similarity, top, axis=1)), axis=1,
+                       kind="stable")
     return np.take_along_axis(top, order, axis=1)
 
 
@@ -49,7 +64,10 @@ def csls(similarity: np.ndarray, k: int = 10) -> np.ndarray:
 
     It looks at all queries at once (it is transductive), so its scores are not comparable
     with those of methods that see one query at a time. Source: Conneau et al. (2018), section 2.3.
+    Raises ValueError for a k below 1 or a similarity that is infinite or not a number.
     """
+    check_count("k", k)
+    similarity = _check_finite(similarity)
     k = min(k, *similarity.shape)
     by_query = np.partition(similarity, -k, axis=1)[:, -k:].mean(axis=1, keepdims=True)
     by_item = np.partition(similarity, -k, axis=0)[-k:].mean(axis=0, keepdims=True)
@@ -73,6 +91,7 @@ def inverted_softmax(similarity: np.ndarray, bank: np.ndarray | None = None,
     >>> inverted_softmax(np.array([[1.0, 0.8], [1.0, 0.0]])).argmax(axis=1).tolist()
     [1, 0]
     """
+    similarity = _check_finite(similarity)
     bank = _check_bank(similarity, similarity if bank is None else bank, beta)
     return beta * similarity - logsumexp(beta * bank, axis=0, keepdims=True)
 
@@ -95,6 +114,7 @@ def query_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 10.0, k: 
     >>> query_bank(np.array([[0.8, 0.7, 0.1], [0.2, 0.3, 0.4]]), bank).argmax(axis=1).tolist()
     [1, 2]
     """
+    similarity = _check_finite(similarity)
     bank = _check_bank(similarity, bank, beta)
     active = k_occurrence(bank, k) > 0
     meets_hub = active[similarity.argmax(axis=1)]
@@ -102,12 +122,21 @@ def query_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 10.0, k: 
 
 
 def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float) -> np.ndarray:
+    bank = _check_finite(bank)
     if bank.ndim != 2 or len(bank) == 0 or bank.shape[1] != similarity.shape[1]:
         raise ValueError("The bank needs similarities of at least one query with the same "
                          f"{similarity.shape[1]} items; got shape {bank.shape}.")
-    if not beta > 0:
-        raise ValueError(f"beta must be positive; got {beta}.")
+    if not 0 < beta < np.inf:
+        raise ValueError(f"beta must be positive and finite; got {beta}.")
     return bank
+
+
+def _check_finite(similarity: np.ndarray) -> np.ndarray:
+    similarity = _as_float(similarity)
+    if not np.isfinite(similarity).all():
+        raise ValueError("A similarity is infinite or not a number. Look for a division by a zero "
+                         "length before this point.")
+    return similarity
 
 
 def k_occurrence(similarity: np.ndarray, k: int = 10) -> np.ndarray:
@@ -115,5 +144,6 @@ def k_occurrence(similarity: np.ndarray, k: int = 10) -> np.ndarray:
 
     Its skewness measures hubness. Source: Radovanović et al. (2010).
     """
+    check_count("k", k)
     top = top_k(similarity, min(k, similarity.shape[1]))
     return np.bincount(top.ravel(), minlength=similarity.shape[1])

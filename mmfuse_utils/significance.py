@@ -1,10 +1,13 @@
 """Is a difference more than luck: tests between methods, many tests at once, and sample size."""
 
 import math
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 from scipy import stats
+
+from mmfuse_utils.metrics import check_count
 
 
 def paired_permutation_test(differences: np.ndarray, clusters: np.ndarray | None = None,
@@ -29,16 +32,25 @@ def paired_permutation_test(differences: np.ndarray, clusters: np.ndarray | None
     differences = np.asarray(differences, dtype=float)
     labels = np.arange(len(differences)) if clusters is None else np.asarray(clusters)
     _check(differences, labels)
+    check_count("n_resamples", n_resamples)
     sums = np.bincount(np.unique(labels, return_inverse=True)[1], differences)
     exact = 2**len(sums) <= n_resamples
-    if exact:
-        signs = np.array(list(product((-1, 1), repeat=len(sums))))
-    else:
-        rng = np.random.default_rng(seed)
-        signs = rng.choice(np.array([-1, 1], dtype=np.int8), (n_resamples, len(sums)))
     rounding = 1e-9 * np.abs(sums).sum()
-    reached = int((np.abs(signs @ sums) >= abs(sums.sum()) - rounding).sum())
-    return reached / len(signs) if exact else (1 + reached) / (1 + n_resamples)
+    reached = 0
+    for signs in _all_signs(len(sums)) if exact else _draw_signs(len(sums), n_resamples, seed):
+        reached += int((np.abs(signs @ sums) >= abs(sums.sum()) - rounding).sum())
+    return reached / 2**len(sums) if exact else (1 + reached) / (1 + n_resamples)
+
+
+def _all_signs(n: int) -> Iterator[np.ndarray]:
+    yield np.array(list(product((-1.0, 1.0), repeat=n)))
+
+
+def _draw_signs(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Tables of random signs, n wide and n_resamples long in all, of a few megabytes each."""
+    rng, step = np.random.default_rng(seed), max(1, 2**20 // n)
+    for start in range(0, n_resamples, step):
+        yield rng.choice(np.array([-1.0, 1.0]), (min(step, n_resamples - start), n))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -96,13 +108,15 @@ def design_effect(clusters: np.ndarray, icc: float) -> float:
     clusters : (n,) labels. icc : correlation within a cluster, see `intraclass_correlation`.
     With clusters of one size m this is 1 + (m - 1) * icc.
 
-    Source: Kish (1965). Raises ValueError when there are no values.
+    Source: Kish (1965). Raises ValueError when there are no values, or icc is no correlation.
 
     >>> design_effect(np.array([0, 0, 0, 1, 1, 1]), icc=0.5)
     2.0
     """
     labels = np.asarray(clusters)
     _check(labels, labels)
+    if not -1 <= icc <= 1:
+        raise ValueError(f"icc is a correlation, from -1 to 1; got {icc}.")
     sizes = np.unique(labels, return_counts=True)[1]
     return float(1 + ((sizes**2).sum() / sizes.sum() - 1) * icc)
 
@@ -114,14 +128,17 @@ def power(difference: float, sd: float, n_queries: int, design: float = 1.0,
     difference : true mean of the paired differences. sd : their standard deviation.
     design : see `design_effect`. alpha : the p-value below which we say that we see it.
 
-    Normal approximation. Raises ValueError when sd, n_queries or design is not positive.
+    Normal approximation. Raises ValueError when sd, n_queries or design is not positive, alpha
+    is not between 0 and 1, or a number is infinite or none.
 
     >>> power(difference=0.02, sd=0.4, n_queries=200)   # doctest: +NUMBER
     0.11
     """
-    if not (sd > 0 and n_queries > 0 and design > 0):
-        raise ValueError("sd, n_queries and design must be positive; got "
-                         f"{sd}, {n_queries} and {design}.")
+    positive = min(sd, n_queries, design) > 0 and 0 < alpha < 1
+    if not (positive and np.isfinite([difference, sd, n_queries, design]).all()):
+        raise ValueError("A power needs a difference, a positive sd, n_queries and design, and "
+                         f"alpha between 0 and 1; got {difference}, {sd}, {n_queries}, {design} "
+                         f"and {alpha}.")
     shift = abs(difference) / (sd * math.sqrt(design / n_queries))
     limit = stats.norm.ppf(1 - alpha / 2)
     return float(stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift))
@@ -140,9 +157,10 @@ def queries_needed(difference: float, sd: float, chance: float = 0.8, design: fl
     >>> queries_needed(difference=0.02, sd=0.4)
     3140
     """
-    if not (difference != 0 and sd > 0 and design > 0 and alpha < chance < 1):
+    positive = difference != 0 and min(sd, design) > 0 and 0 < alpha < chance < 1
+    if not (positive and np.isfinite([difference, sd, design]).all()):
         raise ValueError("A sample size needs a difference other than 0, a positive sd and "
-                         f"design, and alpha < chance < 1; got {difference}, {sd}, {design}, "
+                         f"design, and 0 < alpha < chance < 1; got {difference}, {sd}, {design}, "
                          f"{alpha} and {chance}.")
     quantiles = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(chance)
     return math.ceil(design * (quantiles * sd / difference)**2)

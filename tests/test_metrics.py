@@ -273,7 +273,7 @@ def test_summaries_by_hand():
 
 
 @settings(deadline=None)
-@given(st.integers(1, 300), st.integers(0, 320), st.integers(1, 10))
+@given(st.integers(1, 300), st.integers(1, 320), st.integers(1, 10))
 def test_chance_agrees_with_the_hypergeometric_distribution(n_items, k, n_relevant):
     n_relevant, drawn = min(n_relevant, n_items), min(k, n_items)
     expected = 1 - stats.hypergeom.pmf(0, n_items, n_relevant, drawn)
@@ -349,3 +349,37 @@ def test_the_short_cut_for_means_is_the_mean(clusters):
 def test_no_values_or_clusters_that_do_not_fit_are_refused(values, clusters, statistic):
     with pytest.raises(ValueError):
         bootstrap_interval(np.array(values), clusters, statistic)
+
+
+SCORES, RELEVANT = np.array([[0.9, 0.5, 0.1]]), np.array([[1, 0, 1]])
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, np.nan, "3", None])
+@pytest.mark.parametrize("metric", [
+    lambda k: hit_at_k([1, 2], k), lambda k: recall_at_k(SCORES, RELEVANT, k),
+    lambda k: precision_at_k(SCORES, RELEVANT, k), lambda k: ndcg_at_k(SCORES, RELEVANT, k),
+    lambda k: chance_hit_at_k(10, k), lambda k: bootstrap_interval([1, 2], n_resamples=k),
+    lambda k: chance_hit_at_k(k, 10), lambda k: chance_hit_at_k(10, 1, n_relevant=k)],
+    ids=["hit", "recall", "precision", "ndcg", "chance", "resamples", "items", "relevant"])
+def test_a_count_that_counts_nothing_is_refused(metric, k):
+    with pytest.raises(ValueError, match=r"must be a whole number, (1 or more|from 1 to 10); got"):
+        metric(k)
+
+
+def test_more_relevant_items_than_items_are_refused():
+    with pytest.raises(ValueError, match="n_relevant must be a whole number, from 1 to 5; got 6"):
+        chance_hit_at_k(5, 1, n_relevant=6)
+
+
+@pytest.mark.parametrize("found", [[], [0, 1], [1, np.nan], [[1, 2]], 3, [-1]])
+@pytest.mark.parametrize("metric", [median_rank, mean_reciprocal_rank, lambda x: hit_at_k(x, 1)])
+def test_what_is_no_rank_is_refused(metric, found):
+    with pytest.raises(ValueError, match="each 1 or more"):
+        metric(found)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_an_interval_of_what_is_no_number_is_refused(number, statistic):
+    with pytest.raises(ValueError, match="infinite or not a number"):
+        bootstrap_interval(np.array([1.0, number, 2.0]), statistic=statistic)

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from functools import partial
 from math import exp, log
 
 import faiss
@@ -70,10 +71,56 @@ def test_top_k_with_ties_has_the_best_scores_in_order(scores, data):
                                   -np.sort(-scores, axis=1)[:, :k])
 
 
-@pytest.mark.parametrize("k", [0, -1, 41])
+@pytest.mark.parametrize("k", [0, -1, 41, 2.5, np.nan])
 def test_a_k_that_does_not_fit_is_refused(similarity, k):
-    with pytest.raises(ValueError, match=f"between 1 and the number of items, 40; got {k}"):
+    with pytest.raises(ValueError, match=f"k must be a whole number, from 1 to 40; got {k}"):
         top_k(similarity, k)
+
+
+TYPES = [np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64,
+         np.uint64, np.float16, np.float32, np.float64]
+
+
+@settings(deadline=None)
+@given(st.data(), st.sampled_from(TYPES))
+def test_the_best_are_the_best_whatever_the_type(data, dtype):
+    table = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
+                             elements={"allow_nan": False} if np.dtype(dtype).kind == "f" else None))
+    k = data.draw(st.integers(1, table.shape[1]))
+    for row, found in zip(table.tolist(), top_k(table, k).tolist(), strict=True):
+        assert [row[i] for i in found] == sorted(row, reverse=True)[:k]
+        assert len(set(found)) == k
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float16])
+def test_small_numbers_are_scored_like_large_ones(dtype):
+    table = np.array([[100, 120, 3], [90, 5, 60]])
+    for correct in (csls, inverted_softmax, partial(query_bank, bank=table.astype(dtype)),
+                    partial(cosine_similarity, b=table.astype(dtype))):
+        np.testing.assert_allclose(correct(table.astype(dtype)), correct(table), rtol=1e-3)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("correct", [
+    csls, inverted_softmax, lambda x: inverted_softmax(np.ones((2, 3)), bank=x),
+    lambda x: query_bank(x, np.ones((2, 3))), lambda x: query_bank(np.ones((2, 3)), x)],
+    ids=["csls", "softmax", "bank of softmax", "query bank", "bank of query bank"])
+def test_a_similarity_that_is_none_is_refused(correct, number):
+    with pytest.raises(ValueError, match="infinite or not a number"):
+        correct(np.array([[0.1, 0.2, 0.3], [0.1, number, 0.3]]))
+
+
+@pytest.mark.parametrize("k", [0, -3, 1.5])
+@pytest.mark.parametrize("count", [csls, k_occurrence])
+def test_a_neighborhood_has_one_item_or_more(count, k, similarity):
+    with pytest.raises(ValueError, match="k must be a whole number, 1 or more"):
+        count(similarity, k)
+
+
+def test_what_has_no_order_is_refused():
+    with pytest.raises(ValueError, match="not a number"):
+        top_k(np.array([[0.1, np.nan]]), 1)
+    assert top_k(np.array([[0.1, -np.inf, np.inf]]), 3).tolist() == [[2, 0, 1]]
 
 
 @pytest.mark.parametrize(("shape", "k"), [((6, 9), 3), ((9, 6), 1), ((4, 9), 4)])
@@ -160,7 +207,7 @@ def test_a_query_bank_makes_a_hub_pay():
 @pytest.mark.parametrize("correct", [inverted_softmax, query_bank])
 @pytest.mark.parametrize(("shape", "beta", "message"), [
     ((25, 39), 1, "same 40 items; got shape \\(25, 39\\)"), ((0, 40), 1, "at least one query"),
-    ((40,), 1, "got shape"), ((25, 40), 0, "beta must be positive; got 0")])
+    ((40,), 1, "got shape"), ((25, 40), 0, "beta must be positive and finite; got 0")])
 def test_a_bank_that_does_not_fit_is_refused(similarity, correct, shape, beta, message):
     with pytest.raises(ValueError, match=message):
         correct(similarity, np.ones(shape), beta)

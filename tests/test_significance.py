@@ -1,6 +1,7 @@
 """Tests between methods against SciPy, slow enumeration, closed forms and simulation."""
 
 import math
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -183,3 +184,31 @@ def test_a_size_that_does_not_exist_is_refused(arguments):
         queries_needed(**{"difference": 0.1, "sd": 1, **arguments})
     with pytest.raises(ValueError, match="positive"):
         power(0.1, sd=0, n_queries=10)
+
+
+def test_many_queries_take_little_memory_and_give_the_same():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0.01, 1, 25_000)
+    tracemalloc.start()
+    found = paired_permutation_test(differences, n_resamples=500)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6          # at once, the signs would take 100 MB in this many resamples
+    signs = np.random.default_rng(0).choice(np.array([-1, 1]), (500, 25_000))
+    reached = (np.abs(signs @ differences) >= abs(differences.sum())).sum()
+    assert found == (1 + reached) / 501
+
+
+@pytest.mark.parametrize("odd", [
+    lambda: design_effect(np.array([1, 1, 2]), np.nan), lambda: design_effect(np.array([1, 1]), 2),
+    lambda: power(np.nan, 1, 10), lambda: power(0.1, np.inf, 10), lambda: power(0.1, 1, np.nan),
+    lambda: power(0.1, 1, 10, alpha=0), lambda: power(0.1, 1, 10, alpha=1.5),
+    lambda: queries_needed(np.nan, 1), lambda: queries_needed(0.1, np.inf),
+    lambda: queries_needed(0.1, 1, alpha=-0.1), lambda: queries_needed(0.1, 1, design=np.nan),
+    lambda: paired_permutation_test(np.array([1.0, np.nan])),
+    lambda: paired_permutation_test(np.arange(30), n_resamples=0),
+    lambda: intraclass_correlation(np.array([1, np.inf, 2]), np.array([1, 1, 2])),
+    lambda: holm(np.array([0.1, np.nan]))])
+def test_numbers_that_mean_nothing_are_refused(odd):
+    with pytest.raises(ValueError, match="got|infinite or not a number"):
+        odd()
