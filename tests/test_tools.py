@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build
 import execute
 import make
 import nbformat
@@ -113,30 +112,6 @@ def test_collect_refuses_a_key_recorded_twice():
     notebook = {"cells": [cell_with(payload("a.b"))]}
     with pytest.raises(ValueError, match="'a.b' is recorded twice: in 01_one and in 02_two"):
         collect({"01_one": notebook, "02_two": notebook})
-
-
-@pytest.mark.parametrize("remote, url", [
-    ("https://github.com/someone/some-book.git", "https://github.com/someone/some-book"),
-    ("https://github.com/someone/some-book", "https://github.com/someone/some-book"),
-    ("https://user:secret@github.com/someone/some-book.git", None),
-    ("/srv/git/book.git", None), ("https://git.example.org/a/b.git", None)])
-def test_buttons_need_a_known_remote(tmp_path, remote, url):
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    assert build.repository_url(tmp_path) is None
-    subprocess.run(["git", "remote", "add", "origin", remote], cwd=tmp_path, check=True)
-    assert build.repository_url(tmp_path) == url
-
-
-def test_staging_moves_links_and_plotly():
-    figure = {"data": [{"y": ["</script>"]}], "layout": {"title": {"text": 'A "title"'}}}
-    notebook = {"cells": [
-        {"cell_type": "markdown", "source": ["See [it](../book/glossary.md)."]},
-        cell_with({build.PLOTLY_MIME: figure, "text/html": "asks another site"})]}
-    staged = json.loads(build.stage_notebook(json.dumps(notebook)))["cells"]
-    assert staged[0]["source"] == "See [it](../glossary.md)."
-    page = staged[1]["outputs"][0]["data"]["text/html"]
-    assert "A &quot;title&quot;" in page and "another site" not in page
-    assert page.count("</script>") == 2
 
 
 def test_every_make_target_is_one_line_calling_python():

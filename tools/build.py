@@ -115,12 +115,17 @@ def stage(root):
     subprocess.run([sys.executable, str(HERO), str(source / "_static" / "hero.png")], check=True)
     stage_config(root, source)
     stage_scripts(source / "_vendor")
-    for path in source.rglob("*"):
-        before = old / path.relative_to(source)
+    take_over(source, old)
+
+
+def take_over(new, old):
+    """Put a new staged tree in the place of the old one; equal files keep their old times."""
+    for path in new.rglob("*"):
+        before = old / path.relative_to(new)
         if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):
             shutil.copystat(before, path)
     shutil.rmtree(old, ignore_errors=True)
-    source.rename(old)
+    new.rename(old)
 
 
 def stage_scripts(folder):
