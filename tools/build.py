@@ -4,13 +4,9 @@ The sources are staged in `_build/source/`: `book/` at its top, the executed not
 `notebooks/`, and the scripts that a page needs to work without a network. Links between the two
 are written as they are in the repository (`../notebooks/…`, `../book/…`) and follow the move. The
 picture on the first page is drawn anew by `tools/hero.py`.
-
-What Sphinx read of pages that did not change is kept, since reading is slow; all pages are
-written anew, so that titles, numbers and links in them are those of the present pages.
 """
 
 import argparse
-import filecmp
 import hashlib
 import html
 import json
@@ -35,24 +31,17 @@ HERO = Path(__file__).resolve().parent / "hero.py"
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 
 
-def site_keys(root):
-    """Hashes of what the site is made from: of all but the texts of pages, and of everything.
-
-    Where the first changes (say the order of chapters), Sphinx reads all pages afresh.
-    """
-    pages = [*(root / "book").glob("*.md"),
-             *(root / EXECUTED / path.name for path in list_notebooks(root))]
-    book = {path for path in (root / "book").rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts}
-    frame = [root / "requirements-dev.txt", Path(__file__).resolve(), HERO,
-             root / "mmfuse_utils" / "data" / "sources.py", *book.difference(pages)]
-    start = [str(repository_url(root)), *sorted(path.name for path in pages)]
-    digest, keys = hashlib.sha256(repr(start).encode()), []
-    for files in (frame, [*pages, root / RESULTS]):
-        for path in sorted(files):
-            digest.update(path.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
-        keys.append(digest.hexdigest())
-    return keys
+def site_key(root):
+    """Hash of everything that the site is made from."""
+    inputs = [path for path in (root / "book").rglob("*")
+              if path.is_file() and "__pycache__" not in path.parts]
+    inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
+    inputs += [root / RESULTS, root / "requirements-dev.txt", Path(__file__).resolve(), HERO,
+               root / "mmfuse_utils" / "data" / "sources.py"]
+    digest = hashlib.sha256(str(repository_url(root)).encode())
+    for path in sorted(inputs):
+        digest.update(path.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def repository_url(root):
@@ -100,8 +89,8 @@ def stage_notebook(text):
 
 
 def stage(root):
-    """Lay out the tree that Sphinx reads; files that are as before keep their times."""
-    old, source = root / SOURCE, root / SOURCE.with_suffix(".new")
+    """Lay out the tree that Sphinx reads, from nothing."""
+    source = root / SOURCE
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("__pycache__"))
     for page in source.rglob("*.md"):
@@ -115,17 +104,6 @@ def stage(root):
     subprocess.run([sys.executable, str(HERO), str(source / "_static" / "hero.png")], check=True)
     stage_config(root, source)
     stage_scripts(source / "_vendor")
-    take_over(source, old)
-
-
-def take_over(new, old):
-    """Put a new staged tree in the place of the old one; equal files keep their old times."""
-    for path in new.rglob("*"):
-        before = old / path.relative_to(new)
-        if path.is_file() and before.is_file() and filecmp.cmp(path, before, shallow=False):
-            shutil.copystat(before, path)
-    shutil.rmtree(old, ignore_errors=True)
-    new.rename(old)
 
 
 def stage_scripts(folder):
@@ -143,13 +121,10 @@ def stage_scripts(folder):
     shutil.copyfile(script, folder / "plotly" / "plotly.min.js")
 
 
-def run_sphinx(root, afresh):
-    """Build the staged tree; leave with a message when there were warnings.
-
-    Unless all is read afresh, only pages that are newer than last time are read.
-    """
-    for folder in ("html", *((".doctrees", "jupyter_execute") if afresh else ())):
-        shutil.rmtree(root / "_build" / folder, ignore_errors=True)
+def run_sphinx(root):
+    """Build the staged tree; leave with a message when there were warnings."""
+    for folder in (root / SITE, root / "_build" / ".doctrees"):
+        shutil.rmtree(folder, ignore_errors=True)
     source = root / SOURCE
     status = subprocess.run(
         [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build",
@@ -164,17 +139,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the project")
     root = parser.parse_args().root.resolve()
-    first, stamp, keys = root / SITE / "index.html", root / STAMP, site_keys(root)
-    # Without a stamp the last build failed or was cut off: nothing of it is kept.
-    built = stamp.read_text().split() if first.exists() and stamp.exists() else []
-    if built == keys:
+    first, stamp, key = root / SITE / "index.html", root / STAMP, site_key(root)
+    if first.exists() and stamp.exists() and stamp.read_text() == key:
         print("Book: nothing changed since it was built.")
     else:
-        print("Book: building the pages (about a minute) …", flush=True)
+        print("Book: building the pages …", flush=True)
         stamp.unlink(missing_ok=True)
         stage(root)
-        run_sphinx(root, afresh=built[:1] != keys[:1])
-        stamp.write_text("\n".join(keys))
+        run_sphinx(root)
+        stamp.write_text(key)
     print(f"The book begins here: {first}")
 
 
