@@ -2,6 +2,7 @@
 
 import doctest
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -30,11 +31,18 @@ def project():
     return tomllib.loads(read("pyproject.toml"))["project"]
 
 
+def git(*arguments):
+    """What git prints about this project's own repository; skips the test where there is none."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("optional: this copy has no git history, or git is not here")
+    command = ["git", "-c", "safe.directory=*", f"--git-dir={ROOT / '.git'}", *arguments]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True,
+                          encoding="utf8").stdout
+
+
 def tracked_texts():
     """(name, text) of every text file that is or will be committed."""
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT,
-        stdout=subprocess.PIPE, check=True, encoding="utf8").stdout
+    listing = git("ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in sorted(set(filter(None, listing.split("\0")))):
         content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b"\0"
         if b"\0" not in content:
@@ -231,7 +239,30 @@ def test_scripts_that_workflows_and_readme_call_exist():
     called = {name for file in ("README.md", "CONTRIBUTING.md", *WORKFLOWS)
               for name in re.findall(r"\btools/[\w/]+\.py", read(file))}
     assert called and all((ROOT / name).is_file() for name in called)
-    ci = ROOT / ".ci" / "run"
-    assert ci.is_file()
-    if sys.platform != "win32":
-        assert ci.stat().st_mode & 0o100, ".ci/run must be executable"
+
+
+def test_the_script_of_continuous_integration_may_be_run():
+    mode, *_ = git("ls-files", "--stage", ".ci/run").split()
+    assert mode == "100755"
+
+
+SKIPPING = """
+import pytest
+def test_with_a_reason_of_its_own():
+    pytest.skip("optional: not here")
+def test_without():
+    pytest.skip("no time")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two processes"])
+@pytest.mark.parametrize(("allowed", "status"), [("0", 0), ("1", 1)])
+def test_a_skip_without_need_fails_where_none_is_allowed(workers, allowed, status, tmp_path):
+    shutil.copyfile(ROOT / "tests" / "conftest.py", tmp_path / "conftest.py")
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir",
+                           str(tmp_path), *workers, str(tmp_path)], cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, env={**os.environ, "MMFUSE_NO_SKIPS": allowed,
+                                                    "PYTEST_ADDOPTS": ""})
+    assert done.returncode == status, done.stdout
+    assert ("test_without: Skipped: no time" in done.stdout) is bool(status)
