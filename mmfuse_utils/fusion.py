@@ -6,27 +6,16 @@ from typing import Self
 
 import numpy as np
 from scipy import linalg
+from sklearn.base import BaseEstimator
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
+from sklearn.utils.validation import check_is_fitted
 
-from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
+from mmfuse_utils.estimators import JointSpace, check_positive, check_table, check_variety
+from mmfuse_utils.metrics import check_count, check_finite, mean_reciprocal_rank, ranks
 from mmfuse_utils.retrieval import unit_rows
 
 
-def _check_pairs(text: np.ndarray, image: np.ndarray) -> None:
-    if text.ndim != 2 or image.ndim != 2 or len(text) != len(image):
-        raise ValueError("fit needs one text row for each picture row; got shapes "
-                         f"{text.shape} and {image.shape}.")
-
-
-class _JointSpace:
-    """What methods with a space of their own share: cosine between the embedded rows."""
-
-    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """Cosine of each text with each picture: (n_texts, n_images)."""
-        return self.embed_text(text) @ self.embed_image(image).T
-
-
-class RidgeMap(_JointSpace):
+class RidgeMap(JointSpace):
     """A linear map from one modality to the other, by least squares with a penalty.
 
     alpha : penalty on the map's squared entries, as a multiple of the mean squared length of the
@@ -48,15 +37,15 @@ class RidgeMap(_JointSpace):
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the map from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair, alpha is not positive or the direction is
-        unknown.
+        Raises ValueError when the rows do not pair, alpha is not positive, the direction is
+        unknown, or all rows of the modality that is mapped are the same.
         """
-        _check_pairs(text, image)
+        text, image = self._check_pairs(text, image)
         if self.direction not in ("text_to_image", "image_to_text"):
             raise ValueError('direction must be "text_to_image" or "image_to_text"; got '
                              f"{self.direction!r}.")
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be positive; got {self.alpha}.")
+        check_positive("alpha", self.alpha)
+        check_variety(*((text, "text") if self.direction == "text_to_image" else (image, "image")))
         self.text_mean_, self.image_mean_ = text.mean(axis=0), image.mean(axis=0)
         source, target = text - self.text_mean_, image - self.image_mean_
         if self.direction == "image_to_text":
@@ -66,12 +55,12 @@ class RidgeMap(_JointSpace):
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
         """Unit rows in the space that the map leads to: (n, dim)."""
-        rows = text - self.text_mean_
+        rows = self._check_text(text) - self.text_mean_
         return unit_rows(rows @ self.coef_ if self.direction == "text_to_image" else rows)
 
     def embed_image(self, image: np.ndarray) -> np.ndarray:
         """Unit rows in the space that the map leads to: (n, dim)."""
-        rows = image - self.image_mean_
+        rows = self._check_image(image) - self.image_mean_
         return unit_rows(rows @ self.coef_ if self.direction == "image_to_text" else rows)
 
 
@@ -83,7 +72,7 @@ def _ridge(source: np.ndarray, target: np.ndarray, penalty: float) -> np.ndarray
     return linalg.solve(gram, source.T @ target, assume_a="pos")
 
 
-class KernelMap(_JointSpace):
+class KernelMap(JointSpace):
     """Ridge regression from pictures to texts that bends: a kernel in place of the features.
 
     alpha : penalty added to the kernel's diagonal, whose entries are 1.
@@ -106,17 +95,16 @@ class KernelMap(_JointSpace):
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the map from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair, all pictures are the same or alpha is not
-        positive.
+        Raises ValueError when the rows do not pair, half of the distances between pictures are 0
+        or alpha is not positive.
         """
-        _check_pairs(text, image)
-        if not self.alpha > 0:
-            raise ValueError(f"alpha must be positive; got {self.alpha}.")
+        text, image = self._check_pairs(text, image)
+        check_positive("alpha", self.alpha)
+        check_variety(image, "image")
         distances = euclidean_distances(image, squared=True)
         median = float(np.median(distances[np.tri(len(image), k=-1, dtype=bool)]))
         if not median > 0:
-            raise ValueError("Most of the pictures' vectors are the same, so no distance between "
-                             "them can set the kernel's width.")
+            raise ValueError("Most of the image rows are the same: no distance sets the width.")
         self.gamma_, self.image_, self.text_mean_ = 1 / median, image, text.mean(axis=0)
         kernel = np.exp(distances * -self.gamma_)
         kernel[np.diag_indices_from(kernel)] += self.alpha
@@ -126,14 +114,15 @@ class KernelMap(_JointSpace):
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
         """Unit rows in the space of texts: (n, dim_text)."""
-        return unit_rows(text - self.text_mean_)
+        return unit_rows(self._check_text(text) - self.text_mean_)
 
     def embed_image(self, image: np.ndarray) -> np.ndarray:
         """Unit rows in the space of texts: (n, dim_text)."""
+        image = self._check_image(image)
         return unit_rows(rbf_kernel(image, self.image_, gamma=self.gamma_) @ self.dual_coef_)
 
 
-class RegularizedCCA(_JointSpace):
+class RegularizedCCA(JointSpace):
     """Canonical correlation analysis: directions of both modalities that agree the most.
 
     dim : number of directions kept.
@@ -150,18 +139,17 @@ class RegularizedCCA(_JointSpace):
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the directions from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair, there are fewer directions than `dim`, or
-        reg is not positive.
+        Raises ValueError when the rows do not pair, there are fewer directions than `dim` in which
+        the rows of one modality differ, or reg is not positive.
         """
-        _check_pairs(text, image)
-        if not 1 <= self.dim <= min(text.shape[1], image.shape[1]):
-            raise ValueError(f"dim must be between 1 and {min(text.shape[1], image.shape[1])}, "
-                             f"the smaller number of features; got {self.dim}.")
-        if not self.reg > 0:
-            raise ValueError(f"reg must be positive; got {self.reg}.")
+        text, image = self._check_pairs(text, image)
+        check_count("dim", self.dim)
+        check_positive("reg", self.reg)
+        check_variety(text, "text")
+        check_variety(image, "image")
         self.text_mean_, self.image_mean_ = text.mean(axis=0), image.mean(axis=0)
         text, image = text - self.text_mean_, image - self.image_mean_
-        whiten_text, whiten_image = self._whitener(text), self._whitener(image)
+        whiten_text, whiten_image = self._whitener(text, "text"), self._whitener(image, "image")
         cross = whiten_text.T @ (text.T @ image / len(text)) @ whiten_image
         left, correlations, right = linalg.svd(cross, full_matrices=False)
         self.correlations_ = correlations[:self.dim]
@@ -169,28 +157,30 @@ class RegularizedCCA(_JointSpace):
         self.image_coef_ = whiten_image @ right[:self.dim].T * self.correlations_
         return self
 
-    def _whitener(self, rows: np.ndarray) -> np.ndarray:
+    def _whitener(self, rows: np.ndarray, name: str) -> np.ndarray:
         n, dim = rows.shape
         penalty = self.reg * np.sum(rows**2) / (n * dim)
-        if n < dim:  # fewer pairs than features: the n by n matrix has the same eigenvalues
-            values, vectors = linalg.eigh(rows @ rows.T / n)
-            kept = values > values[-1] * len(values) * np.finfo(values.dtype).eps
+        few = n < dim           # then the n by n matrix has the same eigenvalues
+        values, vectors = linalg.eigh((rows @ rows.T if few else rows.T @ rows) / n)
+        kept = values > values[-1] * max(rows.shape) * np.finfo(values.dtype).eps
+        if self.dim > min(kept.sum(), n - 1):
+            raise ValueError(f"dim must be at most {min(kept.sum(), n - 1)} here: the {n} {name} "
+                             f"rows differ in no more directions; got {self.dim}.")
+        if few:
             values = values[kept]
             vectors = rows.T @ vectors[:, kept] / np.sqrt(n * values)
-        else:
-            values, vectors = linalg.eigh(rows.T @ rows / n)
-        return vectors / np.sqrt(values + penalty)
+        return vectors / np.sqrt(np.maximum(values, 0) + penalty)
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
         """Unit rows in the joint space: (n, dim)."""
-        return unit_rows((text - self.text_mean_) @ self.text_coef_)
+        return unit_rows((self._check_text(text) - self.text_mean_) @ self.text_coef_)
 
     def embed_image(self, image: np.ndarray) -> np.ndarray:
         """Unit rows in the joint space: (n, dim)."""
-        return unit_rows((image - self.image_mean_) @ self.image_coef_)
+        return unit_rows((self._check_image(image) - self.image_mean_) @ self.image_coef_)
 
 
-class ConSE(_JointSpace):
+class ConSE(JointSpace):
     """Convex combination of semantic embeddings: a picture is the mean of its labels' vectors.
 
     n_labels : how many of the most probable classes take part. Nothing is trained on pairs.
@@ -201,8 +191,7 @@ class ConSE(_JointSpace):
     Source: Norouzi et al. (2014); Guo et al. (2017) for the temperature.
     """
 
-    def __init__(self, n_labels: int = 10, temperature: float = 1.0,
-                 center: bool = False) -> None:
+    def __init__(self, n_labels: int = 10, temperature: float = 1.0, center: bool = False) -> None:
         self.n_labels, self.temperature, self.center = n_labels, temperature, center
 
     def fit(self, label_vectors: np.ndarray, text: np.ndarray | None = None,
@@ -212,33 +201,40 @@ class ConSE(_JointSpace):
         text (n, dim), probabilities (m, n_classes) : what to center on, where `center` is set;
             they need not belong together.
 
-        Raises ValueError when they are missing although `center` is set.
+        Raises ValueError when they are missing although `center` is set, when n_labels is not
+        between 1 and the number of classes, or temperature is not positive.
         """
         if self.center and (text is None or probabilities is None):
             raise ValueError("ConSE with center=True needs texts and class probabilities to "
                              "center on: call fit(label_vectors, text, probabilities).")
-        self.label_vectors_ = label_vectors
+        self.label_vectors_ = check_table("label_vectors", label_vectors)
+        self.n_image_features_in_, self.n_features_in_ = self.label_vectors_.shape
+        check_count("n_labels", self.n_labels, most=self.n_image_features_in_)
+        check_positive("temperature", self.temperature)
         self.text_mean_ = self.image_mean_ = 0.0
         if self.center:
-            self.text_mean_ = text.mean(axis=0)
+            self.text_mean_ = self._check_text(text).mean(axis=0)
             self.image_mean_ = self._mix(probabilities).mean(axis=0)
         return self
 
     def _mix(self, probabilities: np.ndarray) -> np.ndarray:
+        probabilities = self._check_image(probabilities)
+        if (probabilities < 0).any() or not probabilities.any(axis=1).all():
+            raise ValueError("Class probabilities are 0 or more, and not all 0 in any row.")
         floor = np.partition(probabilities, -self.n_labels, axis=1)[:, [-self.n_labels]]
         kept = np.where(probabilities >= floor, probabilities, 0) ** (1 / self.temperature)
         return kept / kept.sum(axis=1, keepdims=True) @ self.label_vectors_
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
         """Unit rows in the space of word vectors: (n, dim)."""
-        return unit_rows(text - self.text_mean_)
+        return unit_rows(self._check_text(text) - self.text_mean_)
 
     def embed_image(self, probabilities: np.ndarray) -> np.ndarray:
         """Unit rows from class probabilities (n, n_classes), not from features: (n, dim)."""
         return unit_rows(self._mix(probabilities) - self.image_mean_)
 
 
-class LateFusion:
+class LateFusion(BaseEstimator):
     """A weighted sum of several methods' similarities, each standardized for each query.
 
     steps : how finely the weights are tried: multiples of 1 / steps that add up to 1.
@@ -251,8 +247,12 @@ class LateFusion:
         """Choose the weights with the best mean reciprocal rank, on validation queries.
 
         similarities : one (n_queries, n_items) a method. relevant : see `metrics.ranks`.
+
+        Raises ValueError when there is none, their shapes differ, a similarity is infinite or not
+        a number, or steps is not a whole number of 1 or more.
         """
-        scaled = [standardize(similarity) for similarity in similarities]
+        check_count("steps", self.steps)
+        scaled = _standardize_all(similarities)
         grid = [weights for weights in product(range(self.steps + 1), repeat=len(scaled))
                 if sum(weights) == self.steps]
 
@@ -264,17 +264,36 @@ class LateFusion:
         return self
 
     def similarity(self, similarities: Sequence[np.ndarray]) -> np.ndarray:
-        """The fused similarity, methods in the order of `fit`: (n_queries, n_items)."""
-        return sum(weight * standardize(similarity)
-                   for weight, similarity in zip(self.weights_, similarities, strict=True))
+        """The fused similarity, methods in the order of `fit`: (n_queries, n_items).
+
+        Raises ValueError as `fit` does, and for another number of methods.
+        """
+        check_is_fitted(self)
+        scaled = _standardize_all(similarities)
+        if len(scaled) != len(self.weights_):
+            raise ValueError(f"This LateFusion was fitted on {len(self.weights_)} methods; got "
+                             f"similarities of {len(scaled)}.")
+        return sum(weight * table for weight, table in zip(self.weights_, scaled, strict=True))
+
+
+def _standardize_all(similarities: Sequence[np.ndarray]) -> list[np.ndarray]:
+    scaled = [standardize(similarity) for similarity in similarities]
+    shapes = [table.shape for table in scaled]
+    if len(set(shapes)) != 1:
+        raise ValueError("Late fusion needs the similarities of one method or more, all of one "
+                         f"shape (n_queries, n_items); got shapes {shapes}.")
+    return scaled
 
 
 def standardize(similarity: np.ndarray) -> np.ndarray:
     """Each row less its mean, divided by its standard deviation; a constant row becomes 0.
 
+    Raises ValueError when a similarity is infinite or not a number.
+
     >>> standardize(np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
     """
+    similarity = check_finite(similarity)
     spread = similarity.std(axis=1, keepdims=True)
     rounding = 1e-6 * np.abs(similarity).max(axis=1, keepdims=True)  # equal, but for rounding
     centered = similarity - similarity.mean(axis=1, keepdims=True)

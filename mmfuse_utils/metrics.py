@@ -47,9 +47,7 @@ def ranked_relevance(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray
 
 def _gains(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """`relevant` as a table of the similarity's shape, both checked."""
-    if not np.isfinite(similarity).all():
-        raise ValueError("A similarity is infinite or not a number, so it has no rank. Look for "
-                         "a division by a zero length before this point.")
+    check_finite(similarity)
     relevant = np.asarray(relevant)
     if relevant.ndim == 1:
         relevant = np.arange(similarity.shape[1]) == relevant[:, None]
@@ -60,6 +58,21 @@ def _gains(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
         raise ValueError("A gain below 0 has no meaning: an item is irrelevant (0) or relevant "
                          f"(more than 0); the lowest given is {relevant.min()}.")
     return relevant
+
+
+def check_finite(similarity: np.ndarray) -> np.ndarray:
+    """Similarities as floating-point numbers; ValueError when one is infinite or none.
+
+    Whole numbers of few bits would wrap around in the arithmetic that follows.
+
+    >>> check_finite(np.array([[1, 2]], np.uint8)).dtype
+    dtype('float32')
+    """
+    similarity = np.asarray(similarity)
+    if not np.isfinite(similarity).all():
+        raise ValueError("A similarity is infinite or not a number, so it has no rank. Look for a "
+                         "division by a zero length before this point.")
+    return similarity.astype(np.result_type(similarity, np.float32), copy=False)
 
 
 def check_count(name: str, value: int, most: int | None = None) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from mmfuse_utils.metrics import check_count
+from mmfuse_utils.metrics import check_count, check_finite
 
 
 def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -23,15 +23,10 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    rows = _as_float(rows)
+    rows = np.asarray(rows)
+    rows = rows.astype(np.result_type(rows, np.float32), copy=False)  # few bits would overflow
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)
-
-
-def _as_float(table: np.ndarray) -> np.ndarray:
-    """Floating-point numbers that hold the given ones: whole ones of a few bits would wrap."""
-    table = np.asarray(table)
-    return table.astype(np.result_type(table, np.float32), copy=False)
 
 
 def top_k(similarity: np.ndarray, k: int) -> np.ndarray:
@@ -67,7 +62,7 @@ def csls(similarity: np.ndarray, k: int = 10) -> np.ndarray:
     Raises ValueError for a k below 1 or a similarity that is infinite or not a number.
     """
     check_count("k", k)
-    similarity = _check_finite(similarity)
+    similarity = check_finite(similarity)
     k = min(k, *similarity.shape)
     by_query = np.partition(similarity, -k, axis=1)[:, -k:].mean(axis=1, keepdims=True)
     by_item = np.partition(similarity, -k, axis=0)[-k:].mean(axis=0, keepdims=True)
@@ -91,7 +86,7 @@ def inverted_softmax(similarity: np.ndarray, bank: np.ndarray | None = None,
     >>> inverted_softmax(np.array([[1.0, 0.8], [1.0, 0.0]])).argmax(axis=1).tolist()
     [1, 0]
     """
-    similarity = _check_finite(similarity)
+    similarity = check_finite(similarity)
     bank = _check_bank(similarity, similarity if bank is None else bank, beta)
     return beta * similarity - logsumexp(beta * bank, axis=0, keepdims=True)
 
@@ -114,7 +109,7 @@ def query_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 10.0, k: 
     >>> query_bank(np.array([[0.8, 0.7, 0.1], [0.2, 0.3, 0.4]]), bank).argmax(axis=1).tolist()
     [1, 2]
     """
-    similarity = _check_finite(similarity)
+    similarity = check_finite(similarity)
     bank = _check_bank(similarity, bank, beta)
     active = k_occurrence(bank, k) > 0
     meets_hub = active[similarity.argmax(axis=1)]
@@ -122,21 +117,13 @@ def query_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 10.0, k: 
 
 
 def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float) -> np.ndarray:
-    bank = _check_finite(bank)
+    bank = check_finite(bank)
     if bank.ndim != 2 or len(bank) == 0 or bank.shape[1] != similarity.shape[1]:
         raise ValueError("The bank needs similarities of at least one query with the same "
                          f"{similarity.shape[1]} items; got shape {bank.shape}.")
     if not 0 < beta < np.inf:
         raise ValueError(f"beta must be positive and finite; got {beta}.")
     return bank
-
-
-def _check_finite(similarity: np.ndarray) -> np.ndarray:
-    similarity = _as_float(similarity)
-    if not np.isfinite(similarity).all():
-        raise ValueError("A similarity is infinite or not a number. Look for a division by a zero "
-                         "length before this point.")
-    return similarity
 
 
 def k_occurrence(similarity: np.ndarray, k: int = 10) -> np.ndarray:

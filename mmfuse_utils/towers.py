@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mmfuse_utils.estimators import JointSpace, check_positive
 from mmfuse_utils.retrieval import unit_rows
 
 # The part of an array that standardizing needs: its mean row and one scale for all columns.
@@ -71,7 +72,7 @@ def make_tower(dim_in: int, dim: int, hidden: int = 0, dropout: float = 0.0) -> 
     return nn.Sequential(*layers, nn.Linear(hidden or dim_in, dim), _UnitLength())
 
 
-class TwoTower:
+class TwoTower(JointSpace):
     """Texts and pictures in a shared space, learned by a contrastive loss.
 
     dim : dimension of the shared space.
@@ -112,16 +113,19 @@ class TwoTower:
         self.batch_size = batch_size
         self.seed = seed
 
-    def fit(self, text: np.ndarray, image: np.ndarray, concepts: np.ndarray) -> Self:
+    def fit(self, text: np.ndarray, image: np.ndarray,
+            concepts: np.ndarray | None = None) -> Self:
         """Train both towers on pairs: text (n, dim_text), image (n, dim_image), concepts (n,).
 
-        concepts : which concept each pair shows; see `concept_batches`.
+        concepts : which concept each pair shows, see `concept_batches`; by default each pair
+            shows one of its own.
 
         Raises ValueError when the rows do not pair, a number is not finite, there are fewer than
         two concepts, or a setting makes no sense.
         """
         self._check_settings()
-        _check_pairs(text, image, concepts)
+        text, image = self._check_pairs(text, image)
+        concepts = _check_concepts(concepts, len(text))
         self.text_scaling_, self.image_scaling_ = _scaling(text), _scaling(image)
         x, y = _scaled(text, self.text_scaling_), _scaled(image, self.image_scaling_)
         with torch.random.fork_rng():
@@ -129,7 +133,7 @@ class TwoTower:
             shape = self.dim, self.hidden, self.dropout
             self.text_tower_ = make_tower(text.shape[1], *shape)
             self.image_tower_ = make_tower(image.shape[1], *shape)
-            self.losses_ = self._train(x, y, np.asarray(concepts))
+            self.losses_ = self._train(x, y, concepts)
         return self
 
     def _train(self, x: torch.Tensor, y: torch.Tensor, concepts: np.ndarray) -> list[float]:
@@ -154,15 +158,13 @@ class TwoTower:
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
         """Unit rows in the shared space: (n, dim), float32."""
+        text = self._check_text(text)
         return _embed(self.text_tower_, text, self.text_scaling_)
 
     def embed_image(self, image: np.ndarray) -> np.ndarray:
         """Unit rows in the shared space: (n, dim), float32."""
+        image = self._check_image(image)
         return _embed(self.image_tower_, image, self.image_scaling_)
-
-    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """Cosine of each text with each picture: (n_texts, n_images)."""
-        return self.embed_text(text) @ self.embed_image(image).T
 
     def _check_settings(self) -> None:
         for name, lowest in (("dim", 1), ("hidden", 0), ("epochs", 1), ("batch_size", 2)):
@@ -170,28 +172,22 @@ class TwoTower:
             if not value >= lowest:
                 raise ValueError(f"{name} must be {lowest} or more; got {value}.")
         for name in ("temperature", "lr"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"{name} must be positive; got {value}.")
+            check_positive(name, getattr(self, name))
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
         if not self.weight_decay >= 0:
             raise ValueError(f"weight_decay must not be negative; got {self.weight_decay}.")
 
 
-def _check_pairs(text: np.ndarray, image: np.ndarray, concepts: np.ndarray) -> None:
-    if text.ndim != 2 or image.ndim != 2 or len(text) != len(image):
-        raise ValueError("fit needs one text row for each picture row; got shapes "
-                         f"{text.shape} and {image.shape}.")
-    if np.shape(concepts) != (len(text),):
-        raise ValueError(f"fit needs one concept for each of the {len(text)} pairs; got shape "
-                         f"{np.shape(concepts)}.")
+def _check_concepts(concepts: np.ndarray | None, n_pairs: int) -> np.ndarray:
+    concepts = np.arange(n_pairs) if concepts is None else np.asarray(concepts)
+    if concepts.shape != (n_pairs,):
+        raise ValueError(f"fit needs one concept for each of the {n_pairs} pairs; got shape "
+                         f"{concepts.shape}.")
     if len(np.unique(concepts)) < 2:
         raise ValueError("A contrast needs at least two concepts; got "
                          f"{len(np.unique(concepts))}.")
-    for name, rows in (("text", text), ("image", image)):
-        if not np.isfinite(rows).all():
-            raise ValueError(f"The {name} rows hold a number that is infinite or not a number.")
+    return concepts
 
 
 def _scaling(rows: np.ndarray) -> Scaling:
