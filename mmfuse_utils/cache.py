@@ -243,8 +243,9 @@ def _listing(path: Path) -> dict[str, tuple[int, str]]:
 def is_intact(path: Path) -> bool:
     """Whether a kept file or folder is there with all its files, each of its size."""
     try:
+        # os.stat, since there may be thousands of files at every start of a notebook.
         return path.exists() and all(
-            (path / name).is_file() and (path / name).stat().st_size == size
+            os.stat(path if name == "." else os.path.join(path, name)).st_size == size
             for name, (size, _) in _listing(path).items())
     except (OSError, ValueError, TypeError, AttributeError):    # no seal, or no sound one
         return False
