@@ -1,6 +1,7 @@
 """The commands behind `make`: environment, execution, collection, staging."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,14 +19,13 @@ from mmfuse_utils.ledger import MIME
 
 @pytest.fixture
 def project(tmp_path):
-    """A small project with a package, pins and two notebooks."""
-    (tmp_path / "mmfuse_utils").mkdir()
-    (tmp_path / "mmfuse_utils" / "words.py").write_text("A = 1\n")
-    (tmp_path / "requirements.txt").write_text("numpy\n")
-    (tmp_path / "notebooks").mkdir()
-    write_notebook(tmp_path, "01_one", "print(1 + 1)")
-    write_notebook(tmp_path, "02_two", "print('two')")
-    return tmp_path
+    """A small project with pins and two notebooks, in a folder with signs that mean something."""
+    root = tmp_path / ("a [1] place" if os.name == "nt" else "a [1] place?")
+    (root / "notebooks").mkdir(parents=True)
+    (root / "requirements.txt").write_text("numpy\n")
+    write_notebook(root, "01_one", "print(1 + 1)", "import os; print(os.environ['MMFUSE_CACHE'])")
+    write_notebook(root, "02_two", "print('two')")
+    return root
 
 
 def write_notebook(root, name, *sources):
@@ -37,7 +37,8 @@ def write_notebook(root, name, *sources):
 
 def run_execute(root):
     command = [sys.executable, str(ROOT / "tools" / "execute.py"), "--root", str(root)]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          cwd=root, env={**os.environ, "MMFUSE_CACHE": "a cache"})
 
 
 def test_only_changed_notebooks_run_and_a_failure_is_shown(project):
@@ -62,6 +63,8 @@ def test_only_changed_notebooks_run_and_a_failure_is_shown(project):
     executed = json.loads((project / execute.EXECUTED / "01_one.ipynb").read_text())
     assert "".join(executed["cells"][0]["outputs"][0]["text"]) == "2\n"
     assert cell_seconds(executed["cells"][0]) > 0
+    cache = "".join(executed["cells"][1]["outputs"][0]["text"]).strip()
+    assert cache == str(project / "a cache"), "a relative MMFUSE_CACHE is the same everywhere"
 
 
 def mark_all_green(root):
@@ -119,6 +122,15 @@ def test_every_make_target_is_one_line_calling_python():
     recipes = dict(re.findall(r"(?m)^(\w+):\n\t(.+)\n", text + "\n"))
     assert set(recipes) == {*make.STEPS, "clean"}
     assert recipes == {name: f"$(PYTHON) tools/make.py {name}" for name in recipes}
+
+
+def test_a_relative_cache_is_meant_from_where_the_reader_stands(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMFUSE_CACHE", "")
+    monkeypatch.setattr(make, "run_steps", lambda target: None)
+    monkeypatch.setattr(sys, "argv", ["make.py", "book", "MMFUSE_CACHE=here"])
+    monkeypatch.chdir(tmp_path)
+    make.main()
+    assert os.environ["MMFUSE_CACHE"] == str(tmp_path / "here")
 
 
 def test_unknown_command_shows_the_help():
