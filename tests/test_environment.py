@@ -117,6 +117,11 @@ def test_what_did_not_move_is_left_alone(project, monkeypatch):
     environment.set_up(project)
 
 
+def test_a_path_in_which_no_environment_can_be_made_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match=f"{os.pathsep!r} in its path.*rename the folder"):
+        environment.set_up(tmp_path / f"words{os.pathsep}pixels")
+
+
 @pytest.mark.parametrize("name", environment.PINS)
 def test_changed_pins_are_installed(name, project, monkeypatch):
     installed = []

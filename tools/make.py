@@ -1,7 +1,7 @@
 """The project's commands, for machines with `make` and without: `python tools/make.py book`.
 
 book         set up, fetch data, run the changed notebooks, build the site; prints its first page
-test         the same, then all tests (PYTEST_ADDOPTS adds options to pytest)
+test         the same, then all tests, some at once (PYTEST_ADDOPTS adds options to pytest)
 lab          open JupyterLab on the notebooks
 data         fetch and verify the data packages, and list them
 assignments  make the assignments of a course (COURSE=name) for students and instructor
