@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data.clips import N_FRAMES, ClipTable
+from mmfuse_utils.data.pictures import load_images
 from mmfuse_utils.vision import Backbone, extract_features, load_backbone
 
 CLIPS_AT_ONCE = 32
@@ -77,7 +78,12 @@ def _in_batches(clips: ClipTable, compute: Callable[[np.ndarray], np.ndarray],
                 name: str) -> np.ndarray:
     starts = tqdm(range(0, len(clips), CLIPS_AT_ONCE), desc=name, unit="batch", mininterval=1)
     rows = np.arange(len(clips))
-    return np.concatenate([compute(clips.load_frames(rows[i:i + CLIPS_AT_ONCE])) for i in starts])
+    try:
+        return np.concatenate([compute(clips.load_frames(rows[i:i + CLIPS_AT_ONCE]))
+                               for i in starts])
+    except ValueError:
+        load_images(dict.fromkeys(clips.picture), size=1)  # names all that cannot be used
+        raise
 
 
 def pool_mean(frames: np.ndarray) -> np.ndarray:

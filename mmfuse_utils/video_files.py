@@ -21,7 +21,6 @@ GIF_RATE = 100  # a GIF counts time in hundredths of a second
 WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
 GAP = 10.0  # seconds; a recording that goes on after more is another one, put behind the first
 LATE = 32  # frames; none is that far from its place, so that after so many no earlier one comes
-TRIFLE = 1e-6  # seconds, for rounding
 
 
 def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8) -> None:
@@ -45,9 +44,12 @@ def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8
     if not 0 < rate <= (GIF_RATE if is_gif else math.inf) or rate == math.inf:
         raise ValueError(f"Expected a number of frames a second above 0, in a GIF {GIF_RATE} at "
                          f"most; got {rate}.")
-    with write_then_rename(path) as temporary, av.open(temporary, "w") as container:
-        stream = container.add_stream(CODECS[path.suffix],
-                                      rate=Fraction(rate).limit_denominator(1001))
+    with (write_then_rename(path) as temporary, open(temporary, "wb") as file,
+          av.open(file, "w", format=path.suffix[1:]) as container):
+        # Each frame of a GIF is stored whole: FFmpeg takes equal numbers for equal colors, although
+        # each frame has colors of its own.
+        stream = container.add_stream(CODECS[path.suffix], Fraction(rate).limit_denominator(1001),
+                                      options={"gifflags": "0"} if is_gif else {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "pal8" if is_gif else "yuv420p"
         for frame in frames:
@@ -91,12 +93,12 @@ def load_videos(paths: Paths, size: int = PIXELS, start: float = 0.0,
 def _read(path: str, size: int, start: float, end: float | None) -> np.ndarray:
     """Two passes, so that a long video never lies in memory: first the times, then the frames."""
     end = math.inf if end is None else end
-    times = _times(path, end)
-    part = times[(times >= start - TRIFLE) & (times <= end + TRIFLE)]
+    times, trifle = _times(path, end)
+    part = times[(times >= start - trifle) & (times <= end + trifle)]
     if len(part) < 2:
         raise ValueError(f"holds {len(part)} frames in this part; a clip needs two or more")
     wanted = np.linspace(part[0], part[-1], N_FRAMES)
-    shown = (np.searchsorted(times, wanted + TRIFLE, side="right") - 1).tolist()
+    shown = (np.searchsorted(times, wanted + trifle, side="right") - 1).tolist()
     frames = {}
     with _opened(path) as (_, container, stream):
         for number, frame in enumerate(_decode(container, stream)):
@@ -107,10 +109,11 @@ def _read(path: str, size: int, start: float, end: float | None) -> np.ndarray:
     return np.stack([frames[number] for number in shown])
 
 
-def _times(path: str, end: float) -> np.ndarray:
+def _times(path: str, end: float) -> tuple[np.ndarray, float]:
     """Seconds from the first frame at which each frame is shown, until well after `end`.
 
-    Decoders give frames in the order of show. Their times may be missing (H.264 without a
+    The second result is what rounding may do to them: a tick of the file's clock, a hundredth of
+    a second in a GIF, but less than the distance of frames. Decoders give frames in the order of show. Their times may be missing (H.264 without a
     container) or those of the order of storage (in AVI), and are sorted, therefore.
     """
     times, late = [], 0
@@ -119,12 +122,14 @@ def _times(path: str, end: float) -> np.ndarray:
         for frame in _decode(container, stream):
             known = frame.time is not None
             times.append(frame.time if known else times[-1] + step if times else 0.0)
-            late += times[-1] - min(times[:LATE]) > end + TRIFLE
+            late += times[-1] - min(times[:LATE]) > end
             if late > LATE:
                 break
         else:
             _check_whole(file, container.format.name)
-    return np.sort(times) - min(times, default=0)
+        tick = float(stream.time_base)
+    times = np.sort(times) - min(times, default=0)
+    return times, min(tick, times[-1] / 4 / len(times)) if len(times) else tick
 
 
 @contextlib.contextmanager

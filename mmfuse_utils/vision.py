@@ -189,6 +189,10 @@ def picture_features(collection: Collection, backbone: Backbone | None = None,
         loaded = load_ahead(lambda batch: load_images(batch, size), batches)
         progress = tqdm(loaded, total=len(batches), desc="Picture features", unit="batch",
                         mininterval=1)
-        return np.concatenate([extract_features(images, backbone) for images in progress])
+        try:
+            return np.concatenate([extract_features(images, backbone) for images in progress])
+        except ValueError:
+            load_images(paths, size=1)  # names all that cannot be used, not one batch's alone
+            raise
 
     return cached_array("features", key, compute)

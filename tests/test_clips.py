@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 import subprocess
@@ -98,14 +99,46 @@ def test_frames_do_not_depend_on_which_rows_are_asked_for(clips):
 
 def test_clips_of_a_concept_do_not_depend_on_the_other_concepts(clips, emoji):
     keep = np.arange(len(emoji)) % 2 == 0
+    ids, groups, subgroups, names, keywords = (
+        tuple(itertools.compress(column, keep)) for column in (
+            emoji.ids, emoji.groups, emoji.subgroups, emoji.names["en"], emoji.keywords["en"]))
     half = dataclasses.replace(
-        emoji, ids=tuple(np.array(emoji.ids)[keep]), groups=tuple(np.array(emoji.groups)[keep]),
-        names={"en": tuple(t for t, k in zip(emoji.names["en"], keep, strict=True) if k)},
+        emoji, ids=ids, groups=groups, subgroups=subgroups, names={"en": names},
+        keywords={"en": keywords},
         pictures=dataclasses.replace(
             emoji.pictures, concept_row=np.where(emoji.pictures.concept_row % 2 == 0,
                                                  emoji.pictures.concept_row // 2, -1)))
     assert set(load_clips(half).caption) <= set(clips.caption)
     assert set(load_clips(half).key) <= set(clips.key)
+
+
+def with_pictures(clips, folder, colors):
+    """The first clips with plain pictures of their own, one a color."""
+    for number, color in enumerate(colors):
+        Image.new("RGB", (20, 20), color).save(folder / f"{number}.png")
+    n = len(colors)
+    return dataclasses.replace(
+        clips, subject_row=clips.subject_row[:n], motion=clips.motion[:n], style=clips.style[:n],
+        caption=clips.caption[:n], key=clips.key[:n],
+        picture=tuple(str(folder / f"{number}.png") for number in range(n)))
+
+
+def test_the_key_is_of_what_all_pictures_hold(clips, tmp_path):
+    before = with_pictures(clips, tmp_path, ["red", "green", "blue"]).content_key()
+    assert with_pictures(clips, tmp_path, ["red", "green", "blue"]).content_key() == before
+    others = {with_pictures(clips, tmp_path, colors).content_key() for colors in (
+        ["red", "green", "navy"], ["red", "lime", "blue"], ["pink", "green", "blue"])}
+    assert len(others | {before}) == 4
+
+
+def test_all_pictures_that_cannot_be_used_are_named(clips, tmp_path):
+    table = with_pictures(clips, tmp_path, ["red", "green", "blue"])
+    (tmp_path / "0.png").write_text("text")
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(ValueError, match=r"2 of 3 pictures.*\n.*0.png.*\n.*2.png"):
+        table.load_frames(range(3))
+    with pytest.raises(ValueError, match=r"1 of 3 pictures.*\n.*2.png"):
+        table.content_key()
 
 
 def test_the_first_frame_is_the_same_whatever_the_motion(clips):

@@ -46,6 +46,8 @@ def picture(kind, mode):
 
 def video(kind, codec):
     """Four frames in a container, in its own codec if none is given, as bytes."""
+    if av.ContainerFormat(kind, "w").flags & av.format.Flags.no_file.value:
+        raise ValueError(f"{kind} would write to other files, to devices or into the network")
     content = io.BytesIO()
     with av.open(content, "w", format=kind) as container:
         stream = container.add_stream(codec or container.default_video_codec, rate=25)

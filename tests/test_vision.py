@@ -1,6 +1,7 @@
 """Features are what the whole network computes, in batches of any size."""
 
 import dataclasses
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 import numpy as np
@@ -11,13 +12,12 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
 from mmfuse_utils import vision
-from mmfuse_utils.data import PictureTable, load_emoji, pictures
+from mmfuse_utils.data import Collection, PictureTable, load_emoji
 from mmfuse_utils.vision import (
     class_probabilities,
     extract_features,
     imagenet_labels,
     load_backbone,
-    load_images,
     picture_features,
 )
 
@@ -188,84 +188,55 @@ def test_picture_features_of_another_network_or_other_pictures_are_others(three_
 
 
 @pytest.fixture
-def drawing():
-    """A picture of 40 by 60 pixels, red on the left, gray-blue on the right."""
-    pixels = np.zeros((40, 60, 3), np.uint8)
-    pixels[:, :30], pixels[:, 30:] = (250, 20, 20), (90, 100, 160)
+def photographs(tmp_path, monkeypatch):
+    """A collection of three pictures of different sizes, and an empty cache."""
+    monkeypatch.setenv("MMFUSE_CACHE", str(tmp_path / "cache"))
+    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    for color, path in enumerate(paths):
+        noise(color, (40 + 9 * color, 70)).save(path)
+    texts = {"en": (("one",), ("two",), ("three",))}
+    return Collection(tuple("abc"), texts, texts, ("group",) * 3, ("group",) * 3, PictureTable(
+        np.arange(3), np.array(["photograph"] * 3), tuple(map(str, paths))))
+
+
+def noise(seed, size):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "P", "PA", "RGBA", "1", "CMYK", "YCbCr"])
-def test_files_of_any_mode_become_red_green_blue(drawing, tmp_path, mode):
-    extension = "jpg" if mode in ("CMYK", "YCbCr") else "tif" if mode == "PA" else "png"
-    path = tmp_path / f"picture.{extension}"
-    drawing.convert("L" if mode == "1" else "RGB").convert(mode).save(path)
-    loaded = load_images([path], size=20)
-    assert loaded.shape == (1, 20, 20, 3) and loaded.dtype == np.uint8
-    left, right = loaded[0, 5:15, 2:7].mean((0, 1)), loaded[0, 5:15, 13:18].mean((0, 1))
-    if mode in ("L", "LA", "1"):    # ITU-R BT.601; black and white dots stand for gray
-        np.testing.assert_allclose(left, 3 * [88.8], atol=20 if mode == "1" else 2)
-        np.testing.assert_allclose(right, 3 * [103.9], atol=20 if mode == "1" else 2)
-    else:                           # a palette of 216 colors has steps of 51
-        np.testing.assert_allclose(left, (250, 20, 20), atol=26 if "P" in mode else 4)
-        np.testing.assert_allclose(right, (90, 100, 160), atol=26 if "P" in mode else 4)
+def test_features_are_kept_by_what_the_files_hold(photographs, monkeypatch):
+    """Another picture under an old name is another picture; a new name changes nothing."""
+    before, paths = picture_features(photographs), photographs.pictures.path
+    np.testing.assert_array_equal(before, extract_features(photographs.load_pictures(range(3))))
+    moved = Path(paths[0]).rename(Path(paths[0]).with_name("moved.png"))
+    table = dataclasses.replace(photographs.pictures, path=(str(moved), *paths[1:]))
+    with monkeypatch.context() as patch:
+        patch.setattr(vision, "extract_features", None)     # calling it would fail
+        renamed = picture_features(dataclasses.replace(photographs, pictures=table))
+    np.testing.assert_array_equal(renamed, before)
+    noise(1, (40, 70)).save(paths[0])
+    noise(7, (50, 50)).save(paths[2])
+    after = picture_features(photographs)
+    assert not np.allclose(after[0], before[0]) and not np.allclose(after[2], before[2])
+    np.testing.assert_allclose(after[1], before[1], rtol=1e-3, atol=1e-4)
 
 
-def test_transparent_parts_become_white(tmp_path):
-    Image.new("RGBA", (30, 30), (200, 0, 0, 0)).save(tmp_path / "nothing.png")
-    palette = Image.new("P", (30, 30), 0)
-    palette.putpalette([200, 0, 0])
-    palette.save(tmp_path / "palette.png", transparency=0)
-    assert (load_images([tmp_path / "nothing.png", tmp_path / "palette.png"]) == 255).all()
+def test_features_of_larger_pictures_are_others(photographs):
+    large = picture_features(photographs, size=160)
+    np.testing.assert_allclose(large, extract_features(photographs.load_pictures(range(3), 160)),
+                               rtol=1e-3, atol=1e-4)
+    assert not np.allclose(large, picture_features(photographs))
 
 
-def test_sixteen_bits_keep_their_brightness(tmp_path):
-    gray = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    Image.fromarray(gray).save(tmp_path / "deep.png")
-    np.testing.assert_array_equal(load_images([tmp_path / "deep.png"], size=8)[0, :, :, 0],
-                                  gray // 257)
-
-
-def test_a_rotation_mark_is_obeyed(drawing, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6                                # "turn me a quarter clockwise"
-    deep = Image.fromarray(np.asarray(drawing)[:, :, 0].astype(np.uint16) * 257)
-    for name, picture in (("turned.png", drawing), ("deep.png", deep)):
-        picture.save(tmp_path / name, exif=exif)
-        red = load_images([tmp_path / name], size=20)[0, :, :, 0] > 200
-        assert red[:8].all() and not red[12:].any()
-
-
-def test_all_files_that_cannot_be_used_are_named(drawing, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 5000)
-    good, cut, text, empty, large, real, whole, missing = paths = [
-        tmp_path / name for name in ("good.png", "cut.jpg", "text.png", "empty.png", "large.png",
-                                     "real.tif", "whole.tif", "missing.png")]
-    drawing.save(good)
-    drawing.save(cut)
-    cut.write_bytes(cut.read_bytes()[:400])
-    text.write_text("not a picture")
-    empty.write_bytes(b"")
-    drawing.resize((90, 60)).save(large)
-    Image.fromarray(np.ones((9, 9), np.float32)).save(real)
-    Image.fromarray(np.full((9, 9), 100_000, np.int32)).save(whole)
-    with pytest.raises(ValueError, match="7 of 8 pictures cannot be used") as caught:
-        load_images(paths)
-    message = str(caught.value)
-    assert all(str(path) in message for path in (cut, text, empty, large, real, whole, missing))
-    assert str(good) not in message and "90 by 60 pixels are more than 5,000" in message
-
-
-@pytest.mark.parametrize("share", np.linspace(0, 0.95, 20))
-@pytest.mark.parametrize("extension", ["png", "jpg"])
-def test_a_file_cut_anywhere_is_refused(tmp_path, extension, share):
-    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    path = tmp_path / f"cut.{extension}"
-    Image.fromarray(noise).save(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:int(share * len(whole))])
-    with pytest.raises(ValueError, match=r"1 of 1 pictures cannot be used"):
-        load_images([path])
+@pytest.mark.parametrize("damage", ["missing", "not a picture"])
+def test_pictures_without_features_are_all_named(photographs, damage, monkeypatch):
+    monkeypatch.setattr(vision, "BATCH_SIZE", 1)
+    for path in photographs.pictures.path[1:]:
+        Path(path).unlink()
+        if damage == "not a picture":
+            Path(path).write_text("text")
+    with pytest.raises(ValueError, match=r"2 of 3 pictures cannot be used.*\n.*b.png.*\n.*c.png"):
+        picture_features(photographs)
 
 
 def test_batches_are_loaded_one_ahead_and_in_order():

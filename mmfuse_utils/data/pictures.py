@@ -109,6 +109,7 @@ def _decode(path: str) -> Image.Image:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} by {height} pixels are more than {MAX_PIXELS:,}")
+        picture.filename = ""   # with a name, Pillow mixes up plain TIFFs that lie on their side
         upright = ImageOps.exif_transpose(picture)
         # The files of netpbm are the only ones whose 32-bit grays have a known brightest value.
         if picture.mode.startswith("I;16") or (picture.mode, picture.format) == ("I", "PPM"):
