@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mmfuse_utils.cache import cache_dir, content_key, load_kept
 from mmfuse_utils.data import Collection, load_sentences
 from mmfuse_utils.data.wordnet import corpus_key
-from mmfuse_utils.data.wordnet import tokens as tokenize
+from mmfuse_utils.data.words import tokens as tokenize
 
 __all__ = ["SETTINGS", "cached_vectors", "concept_tokens", "idf_weights", "index_corpus",
            "load_word_vectors", "random_vectors", "sentence_vectors", "tokenize",

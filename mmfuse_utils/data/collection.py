@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmfuse_utils.data.pictures import PIXELS, load_images
+from mmfuse_utils.data.words import normalize
 
 # Words that two names may share without the concepts being near-duplicates: function words,
 # and words that say how something is drawn rather than what it is.
@@ -122,12 +123,12 @@ def _hash(text: str) -> str:
 
 
 def content_words(text: str) -> frozenset[str]:
-    """Lower-case words of a text without `STOP_WORDS`.
+    """Words of a text in one spelling, see `normalize`, without `STOP_WORDS`.
 
     >>> sorted(content_words("tiger face"))
     ['tiger']
     """
-    return frozenset(re.findall(r"\w+", text.lower())) - STOP_WORDS
+    return frozenset(re.findall(r"\w+", normalize(text))) - STOP_WORDS
 
 
 def near_duplicates(collection: Collection) -> np.ndarray:

@@ -1,7 +1,6 @@
 """WordNet: a clean English corpus of definitions, and a graph of relations."""
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,19 +9,14 @@ from pathlib import Path
 import networkx as nx
 
 from mmfuse_utils.cache import content_key
+from mmfuse_utils.data import words
 from mmfuse_utils.data.sources import SOURCES, package_path
+from mmfuse_utils.data.words import tokens
 
 PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 RELATIONS = {"@": "hypernym", "@i": "instance_hypernym", "#m": "member_of", "#p": "part_of",
              "#s": "substance_of", "!": "antonym", "&": "similar_to", "*": "entails",
              ">": "causes", "=": "attribute"}
-# What typesetters and keyboards put for the straight apostrophe; what stands for nothing.
-ALIKE = str.maketrans(dict.fromkeys("‘’‛ʹʻʼʽˈ′´`׳", "'") | dict.fromkeys("\u00ad\u2060\ufeff"))
-COMPATIBLE = re.compile("[\ufb00-\ufb06\uff01-\uff5e]")  # joined as in ﬁ, and of double width
-# A letter may carry marks: accents that no single character has, or the vowel signs of Hindi.
-MARKS = "".join(c for c in map(chr, range(0x300, 0xfe00)) if unicodedata.category(c)[0] == "M")
-LETTERS = rf"[^\W\d_](?:[^\W\d_]|[{MARKS}])*"
-WORD = re.compile(rf"{LETTERS}(?:'{LETTERS})*")
 
 
 @dataclass(frozen=True)
@@ -71,37 +65,10 @@ def _parse_file(text: str, part: str) -> Iterator[Synset]:
             yield parse_line(line, part)
 
 
-def normalize(text: str) -> str:
-    """Lower case, with one spelling for what looks alike: accents, ligatures, apostrophes.
-
-    A letter followed by an accent becomes the accented letter (Unicode's form NFC), wide and
-    joined letters become plain ones, typographic apostrophes the straight one, and what nobody
-    sees, such as a soft hyphen, goes.
-
-    >>> normalize("WOMAN’S ﬁsh"), len(normalize("e\u0301"))
-    ("woman's fish", 1)
-    """
-    plain = COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-    lower = plain.translate(ALIKE).lower().replace("i\u0307", "i")  # as Turkish İ becomes
-    return unicodedata.normalize("NFC", lower)
-
-
-def tokens(text: str) -> list[str]:
-    """Lower-case words of letters, with their marks and inner apostrophes; see `normalize`.
-
-    Raises TypeError for anything but a text.
-
-    >>> tokens('a dog\\'s life; "it was 1 of 3 dogs’"')
-    ['a', "dog's", 'life', 'it', 'was', 'of', 'dogs']
-    """
-    if not isinstance(text, str):
-        raise TypeError(f"Expected a text such as 'a cat'; got {type(text).__name__}: {text!r}")
-    return WORD.findall(normalize(text))
-
-
 def corpus_key() -> str:
-    """Cache key of what is trained on `load_sentences`: the package, and this module's code."""
-    return content_key(SOURCES["wordnet"].integrity, Path(__file__).read_bytes())
+    """Cache key of what is trained on `load_sentences`: the package, and the code to read it."""
+    code = [Path(module).read_bytes() for module in (__file__, words.__file__)]
+    return content_key(SOURCES["wordnet"].integrity, code)
 
 
 def load_sentences(hypernyms: bool = True) -> list[list[str]]:

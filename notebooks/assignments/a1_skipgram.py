@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from mmfuse_utils.data.sources import package_path
-from mmfuse_utils.data.wordnet import parse_line, tokens
+from mmfuse_utils.data.wordnet import parse_line
+from mmfuse_utils.data.words import tokens
 
 # WordNet sorts its nouns into files; these numbers stand in each line of `data.noun`.
 TOPICS = {"05": "animals", "08": "body", "13": "food", "14": "groups", "15": "places",

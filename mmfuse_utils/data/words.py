@@ -1,0 +1,40 @@
+"""From a text to its words, whatever the script, the keyboard and the typesetter."""
+
+import re
+import unicodedata
+
+# What typesetters and keyboards put for the straight apostrophe; what stands for nothing.
+ALIKE = str.maketrans(dict.fromkeys("‘’‛ʹʻʼʽˈ′´`׳", "'") | dict.fromkeys("\u00ad\u2060\ufeff"))
+COMPATIBLE = re.compile("[\ufb00-\ufb06\uff01-\uff5e]")  # joined as in ﬁ, and of double width
+# A letter may carry marks: accents that no single character has, or the vowel signs of Hindi.
+MARKS = "".join(c for c in map(chr, range(0x300, 0xfe00)) if unicodedata.category(c)[0] == "M")
+LETTERS = rf"[^\W\d_](?:[^\W\d_]|[{MARKS}])*"
+WORD = re.compile(rf"{LETTERS}(?:'{LETTERS})*")
+
+
+def normalize(text: str) -> str:
+    """Lower case, with one spelling for what looks alike: accents, ligatures, apostrophes.
+
+    A letter followed by an accent becomes the accented letter (Unicode's form NFC), wide and
+    joined letters become plain ones, typographic apostrophes the straight one, and what nobody
+    sees, such as a soft hyphen, goes.
+
+    >>> normalize("WOMAN’S ﬁsh"), len(normalize("e\u0301"))
+    ("woman's fish", 1)
+    """
+    plain = COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    lower = plain.translate(ALIKE).lower().replace("i\u0307", "i")  # as Turkish İ becomes
+    return unicodedata.normalize("NFC", lower)
+
+
+def tokens(text: str) -> list[str]:
+    """Lower-case words of letters, with their marks and inner apostrophes; see `normalize`.
+
+    Raises TypeError for anything but a text.
+
+    >>> tokens('a dog\\'s life; "it was 1 of 3 dogs’"')
+    ['a', "dog's", 'life', 'it', 'was', 'of', 'dogs']
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"Expected a text such as 'a cat'; got {type(text).__name__}: {text!r}")
+    return WORD.findall(normalize(text))
