@@ -147,6 +147,21 @@ def test_an_environment_that_is_not_whole_is_installed_again(damage, project):
     assert environment.read_stamp(project)[:1] != environment.stamp_lines(project)[:1]
 
 
+@posix
+def test_an_environment_out_of_an_archive_is_made_anew(project):
+    for name in environment.PINS:
+        (project / name).write_text("")         # nothing to install
+    for path in (project / ".venv" / "bin").iterdir():
+        path.unlink()
+        path.write_text("no link any more")
+    lines = run(sys.executable, project / "tools" / "environment.py", PIP_USER="1",
+                PYTHONPATH=str(project))
+    assert lines[0] == "Making the virtual environment .venv …"
+    code = "import sys, mmfuse_utils; print(sys.prefix, mmfuse_utils.__file__)"
+    assert run(environment.venv_python(project), "-c", code) == [
+        f"{project / '.venv'} {project / 'mmfuse_utils' / '__init__.py'}"]
+
+
 def test_the_steps_and_their_kernels_use_the_environment_alone(project, tmp_path):
     other = tmp_path / "other"
     (other / "numpy").mkdir(parents=True)
