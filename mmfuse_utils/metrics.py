@@ -47,16 +47,20 @@ def ranked_relevance(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray
 
 def _gains(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """`relevant` as a table of the similarity's shape, both checked."""
-    check_finite(similarity)
+    similarity = check_finite(similarity)
+    if similarity.ndim != 2 or similarity.size == 0:
+        raise ValueError("A ranking needs a table with at least one query and one item; got shape "
+                         f"{similarity.shape}.")
     relevant = np.asarray(relevant)
     if relevant.ndim == 1:
         relevant = np.arange(similarity.shape[1]) == relevant[:, None]
     if relevant.shape != similarity.shape or not (relevant > 0).any(axis=1).all():
         raise ValueError(f"Every query needs a relevant item: expected shape {similarity.shape} "
                          f"with a true value in each row, got shape {relevant.shape}.")
-    if not (relevant >= 0).all():
-        raise ValueError("A gain below 0 has no meaning: an item is irrelevant (0) or relevant "
-                         f"(more than 0); the lowest given is {relevant.min()}.")
+    if not ((relevant >= 0) & (relevant < np.inf)).all():
+        raise ValueError("A gain below 0 has no meaning, nor one that is infinite: an item is "
+                         "irrelevant (0) or relevant (more than 0); the lowest given is "
+                         f"{relevant.min()}, the highest {relevant.max()}.")
     return relevant
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from mmfuse_utils.metrics import check_count
 from mmfuse_utils.retrieval import unit_rows
 
 ROWS = 1280         # queries that share one matrix product; fewer than 2**16
@@ -59,10 +60,16 @@ def inflate(rows: np.ndarray, n: int, noise: float = 0.3, seed: int = 0) -> np.n
         with normal noise of about the length `noise`. They add size and no knowledge: no new
         concept is among them, so how good a retrieval is cannot be measured with them.
 
+    Raises ValueError when there is nothing to mix, or n or noise is out of range.
+
     >>> inflate(np.eye(3), 5).shape
     (5, 3)
     """
+    check_count("n", n)
     rng, rows = np.random.default_rng(seed), np.asarray(rows, np.float32)
+    if rows.ndim != 2 or len(rows) == 0 or not 0 <= noise < np.inf:
+        raise ValueError("New rows need a table with one row or more, and noise of 0 or more; got "
+                         f"shape {rows.shape} and noise {noise}.")
     first, second = rng.integers(len(rows), size=(2, n))
     share = rng.uniform(0.5, 1, (n, 1)).astype(np.float32)
     mixed = rng.standard_normal((n, rows.shape[1]), np.float32)

@@ -383,3 +383,16 @@ def test_what_is_no_rank_is_refused(metric, found):
 def test_an_interval_of_what_is_no_number_is_refused(number, statistic):
     with pytest.raises(ValueError, match="infinite or not a number"):
         bootstrap_interval(np.array([1.0, number, 2.0]), statistic=statistic)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3,)])
+@pytest.mark.parametrize("metric", [ranks, ranked_relevance, mean_average_precision])
+def test_a_ranking_of_nothing_is_refused(metric, shape):
+    with pytest.raises(ValueError, match="at least one query and one item; got shape"):
+        metric(np.ones(shape), np.ones(shape))
+
+
+@pytest.mark.parametrize("gain", [-1, np.nan, np.inf])
+def test_a_gain_that_means_nothing_is_refused(gain):
+    with pytest.raises(ValueError, match="A gain below 0 has no meaning, nor"):
+        ndcg_at_k(SCORES, np.array([[1, gain, 1]]), 2)

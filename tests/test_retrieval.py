@@ -355,3 +355,11 @@ def test_the_recorded_benchmark_is_whole_and_its_programs_agreed():
         assert race["ratio"] == benchmark.ratios(race["seconds"])
     sizes = {row["index"]: row["bytes"] for row in recorded["index"]["result"]["rows"]}
     assert sizes["IVF and PQ"] < sizes["exact"] < sizes["IVF"] < sizes["HNSW"]
+
+
+@pytest.mark.parametrize(("rows", "n", "noise"), [
+    (np.eye(3), 0, 0.3), (np.eye(3), 2.5, 0.3), (np.eye(3), 2, -1), (np.eye(3), 2, np.nan),
+    (np.ones((0, 3)), 2, 0.3), (np.ones(3), 2, 0.3)])
+def test_rows_cannot_be_made_from_nothing(rows, n, noise):
+    with pytest.raises(ValueError, match="got"):
+        inflate(rows, n, noise)
