@@ -17,7 +17,7 @@ from mmfuse_utils.data.clips import N_FRAMES, PIXELS
 from mmfuse_utils.data.pictures import MAX_PIXELS, Paths, on_white, read_each
 
 CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".gif": "gif"}
-GIF_RATE = 100  # a GIF counts time in hundredths of a second
+SLOWEST, FASTEST = 0.001, {".mp4": 1000, ".webm": 1000, ".gif": 100}  # frames a second
 WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
 GAP = 10.0  # seconds; a recording that goes on after more is another one, put behind the first
 LATE = 32  # frames; none is that far from its place, so that after so many no earlier one comes
@@ -27,11 +27,18 @@ def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8
     """Write frames to a video file; the name's ending says which kind: .mp4, .webm or .gif.
 
     frames : (n_frames, height, width, 3), uint8, height and width even. rate : frames a second,
-        such as 8, 29.97 or Fraction(30000, 1001); 100 at most in a GIF.
+        such as 8, 29.97 or Fraction(30000, 1001); 100 at most in a GIF, which counts time in
+        hundredths of a second.
 
     All three kinds lose something: MP4 and WebM keep color at half the resolution, GIF keeps
     256 colors. Raises ValueError for another ending, shape, type or rate, and `WriteError` for
     a folder that cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_video(Path(folder, "a.mp4"), np.zeros((9, 32, 32, 3), np.uint8), rate=29.97)
+    ...     load_videos([Path(folder, "a.mp4")], size=16).shape
+    (1, 8, 16, 16, 3)
     """
     path = Path(path)
     if path.suffix not in CODECS:
@@ -41,13 +48,13 @@ def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8
         raise ValueError("Expected frames as uint8 of shape (n_frames, height, width, 3), height "
                          f"and width even; got {frames.dtype} of shape {frames.shape}.")
     is_gif = path.suffix == ".gif"
-    if not 0 < rate <= (GIF_RATE if is_gif else math.inf) or rate == math.inf:
-        raise ValueError(f"Expected a number of frames a second above 0, in a GIF {GIF_RATE} at "
-                         f"most; got {rate}.")
+    if not SLOWEST <= rate <= FASTEST[path.suffix]:
+        raise ValueError(f"Expected from {SLOWEST} to {FASTEST[path.suffix]} frames a second in "
+                         f"a {path.suffix} file; got {rate}.")
     with (write_then_rename(path) as temporary, open(temporary, "wb") as file,
           av.open(file, "w", format=path.suffix[1:]) as container):
-        # Each frame of a GIF is stored whole: FFmpeg takes equal numbers for equal colors, although
-        # each frame has colors of its own.
+        # Each frame of a GIF is stored whole: FFmpeg takes equal numbers for equal colors,
+        # although each frame has colors of its own.
         stream = container.add_stream(CODECS[path.suffix], Fraction(rate).limit_denominator(1001),
                                       options={"gifflags": "0"} if is_gif else {})
         stream.height, stream.width = frames.shape[1:3]
@@ -112,9 +119,11 @@ def _read(path: str, size: int, start: float, end: float | None) -> np.ndarray:
 def _times(path: str, end: float) -> tuple[np.ndarray, float]:
     """Seconds from the first frame at which each frame is shown, until well after `end`.
 
-    The second result is what rounding may do to them: a tick of the file's clock, a hundredth of
-    a second in a GIF, but less than the distance of frames. Decoders give frames in the order of show. Their times may be missing (H.264 without a
+    Decoders give frames in the order of show. Their times may be missing (H.264 without a
     container) or those of the order of storage (in AVI), and are sorted, therefore.
+
+    The second result is by how much rounding may move them: by a tick of the file's clock, which
+    is a hundredth of a second in a GIF, but by less than the distance of frames.
     """
     times, late = [], 0
     with _opened(path) as (file, container, stream):

@@ -24,12 +24,16 @@ MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "I;16", "I", "F", "CMYK", "LAB", "Y
 # Pillow reads these kinds and does not write them; how they begin leads into their readers.
 BEGINNINGS = {
     "CUR": b"\0\0\2\0\1\0", "DCX": b"\xb1\x68\xde\x3a\x10\0\0\0\0\0\0\0\x0a\5\1\x08",
-    "FITS": b"SIMPLE  =" + b"T".rjust(21) + b" " * 50, "FLI": b"\0\1\0\0\x11\xaf\2\0\x40\0\x40\0\x08\0",
-    "FTEX": b"FTEX\0\0\1\0\x40\0\0\0\x40\0\0\0", "GBR": b"\0\0\0\x20\0\0\0\2\0\0\0\x08\0\0\0\x08\0\0\0\4",
+    "FITS": b"SIMPLE  =" + b"T".rjust(21) + b" " * 50,
+    "FLI": b"\0\1\0\0\x11\xaf\2\0\x40\0\x40\0\x08\0",
+    "FTEX": b"FTEX\0\0\1\0\x40\0\0\0\x40\0\0\0",
+    "GBR": b"\0\0\0\x20\0\0\0\2\0\0\0\x08\0\0\0\x08\0\0\0\4",
     "IMT": b"width 8\nheight 8\n\x0c", "IPTC": b"\x1c\3\x3c\0\2\1\0\x1c\3\x14\0\1\x40",
     "MCIDAS": b"\0\0\0\0\0\0\0\4" + b"\0\0\0\1" * 8, "MPEG": b"\0\0\1\xb3\4\0\x40",
-    "PCD": b"\0" * 2048 + b"PCD_OPA", "PIXAR": b"\200\350\0\0", "PSD": b"8BPS\0\1\0\0\0\0\0\0\0\3\0\0",
-    "SUN": b"\x59\xa6\x6a\x95\0\0\0\x08\0\0\0\x08\0\0\0\x18", "WMF": b"\xd7\xcd\xc6\x9a\0\0",
+    "PCD": b"\0" * 2048 + b"PCD_OPA", "PIXAR": b"\200\350\0\0",
+    "PSD": b"8BPS\0\1\0\0\0\0\0\0\0\3\0\0",
+    "SUN": b"\x59\xa6\x6a\x95\0\0\0\x08\0\0\0\x08\0\0\0\x18",
+    "WMF": b"\xd7\xcd\xc6\x9a\0\0",
     "XPM": b"/* XPM */\nstatic char *a[] = {\n\"2 2 1 1\",\n\"a c #ff0000\",\n\"aa\",\n\"aa\"};",
     "XVTHUMB": b"P7 332\n#END_OF_COMMENTS\n8 8 255\n"}
 
@@ -143,7 +147,8 @@ def test_damaged_pictures_are_read_or_named(pictures, fuzz_seconds, tmp_path):
 
 
 def test_damaged_videos_are_read_or_named(videos, fuzz_seconds, tmp_path):
-    assert {"mp4", "webm", "gif", "avi", "mov", "matroska", "mpegts"} <= {kind for kind, _ in videos}
+    kinds = {kind for kind, _ in videos}
+    assert {"mp4", "webm", "gif", "avi", "mov", "matroska", "mpegts"} <= kinds
 
     def read(paths):
         assert load_videos(paths, size=16).shape == (1, N_FRAMES, 16, 16, 3)

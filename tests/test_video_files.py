@@ -45,7 +45,8 @@ def encode(path, frames, codec, pixels="yuv420p", *, kind=None, rate=8, start=0,
         if sound:
             silence(container, sound)
         for number, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(frame, "rgba" if frame.shape[-1] == 4 else "rgb24")
+            layout = "rgba" if frame.shape[-1] == 4 else "rgb24"
+            picture = av.VideoFrame.from_ndarray(frame, layout)
             picture.pts, picture.time_base = start + number, 1 / Fraction(rate)
             container.mux(packet_of(stream.encode(picture), hold, start + len(frames) - 1))
         container.mux(packet_of(stream.encode(), hold, start + len(frames) - 1))
@@ -142,7 +143,8 @@ def test_all_files_that_cannot_be_used_are_named(scene, tmp_path):
         load_videos([good, still, noise, tmp_path / "missing.mp4"])
     message = str(caught.value)
     assert "good.mp4" not in message and "1 frames" in message
-    assert all(name in message for name in ("still.gif", "noise.webm", "missing.mp4: No such file"))
+    assert "still.gif" in message and "noise.webm" in message
+    assert "missing.mp4: No such file" in message
 
 
 def test_a_file_with_sound_alone_is_refused(tmp_path):
@@ -256,7 +258,8 @@ def test_joined_recordings_follow_each_other(tmp_path, first_at, options, order)
     """Each has times of its own, which begin anew or leap by hours."""
     halves = flat(range(0, 120, 10)), flat(range(120, 240, 10))
     for number, half in enumerate(halves):
-        encode(tmp_path / f"{number}.ts", half, "libx264", options=options, start=number * first_at)
+        encode(tmp_path / f"{number}.ts", half, "libx264", options=options,
+               start=number * first_at)
     joined = b"".join((tmp_path / f"{number}.ts").read_bytes() for number in order)
     (tmp_path / "joined.ts").write_bytes(joined)
     expected = np.concatenate([halves[number] for number in order]).mean(axis=(1, 2, 3))
@@ -451,12 +454,12 @@ def test_a_gif_keeps_the_rate_to_a_hundredth_of_a_second(scene, tmp_path, rate):
         assert picture.info["duration"] == pytest.approx(1000 / rate, abs=10)
 
 
-@pytest.mark.parametrize("rate", [0, -8, float("nan"), float("inf")])
+@pytest.mark.parametrize("rate", [0, 1e-4, -8, float("nan"), float("inf")])
 @pytest.mark.parametrize("extension", CODECS)
 def test_a_rate_that_means_nothing_is_refused(scene, tmp_path, rate, extension):
-    with pytest.raises(ValueError, match="frames a second above 0"):
+    with pytest.raises(ValueError, match=r"Expected from 0.001 to \d+ frames a second in a \."):
         write_video(tmp_path / f"a{extension}", scene, rate)
-    with pytest.raises(ValueError, match="in a GIF 100 at most; got 240"):
+    with pytest.raises(ValueError, match="to 100 frames a second in a .gif file; got 240"):
         write_video(tmp_path / "a.gif", scene, 240)
     assert not list(tmp_path.iterdir())
 

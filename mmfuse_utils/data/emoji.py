@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import cache_dir, content_key, keep, load_kept
 from mmfuse_utils.data.collection import Collection, PictureTable, Texts
+from mmfuse_utils.data.pictures import PIXELS
 from mmfuse_utils.data.sources import SOURCES, package_path
 
 STYLES = ("noto", "twemoji", "openmoji", "fluent-emoji", "fluent-emoji-flat", "noto-v1",
@@ -22,7 +23,7 @@ LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "uk", "tr", "
 GROUPS = ("smileys-emotion", "animals-nature", "food-drink", "travel-places", "activities",
           "objects")
 NOT_FACES = ("heart", "emotion")  # plain symbols among the smileys
-MIN_STYLES, PIXELS = 5, 128
+MIN_STYLES = 5
 
 
 def slug(name: str) -> str:
