@@ -1,7 +1,9 @@
 """The assignments: solutions score all points, stubs none, and wrong answers what they should."""
 
 import ast
+import builtins
 import contextlib
+import doctest
 import functools
 import importlib
 import io
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 from assignments import (SOURCES, NamedStubs, grading, is_picture, list_assignments, make_data,
                          read_source)
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(SOURCES))
 import classroom  # noqa: E402  (it lies beside the notebooks, where students have it)
@@ -173,3 +177,49 @@ def test_every_test_hides_all_but_a_comment_or_nothing(name):
             assert last == "### END HIDDEN TESTS"
         else:
             assert "HIDDEN TESTS" not in source
+
+
+def test_the_examples_of_classroom_hold():
+    result = doctest.testmod(classroom)
+    assert result.attempted > 5 and result.failed == 0
+
+
+PLAIN_NAMES = sorted(name for name in vars(builtins) if name.isalpha())
+
+
+@given(st.dictionaries(st.sampled_from([*PLAIN_NAMES, "np", "data", "close"]),
+                       st.sampled_from([0, None, [1], np.sum, "text"]), min_size=1))
+def test_a_scratch_cell_takes_nothing_from_a_right_answer(scratch):
+    setup = {"np": np, "data": [3, 1, 2], "close": classroom.close}
+    names, answer = {}, "def answer(): return sum(sorted(list(data))) + float(len(range(3)))"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classroom, "OF_SETUP", setup)
+        exec(answer, names)
+        names |= setup | scratch
+        before = dict(names)
+        classroom.run_test("# Task 1, public test\nclose(answer(), max(data) + 6, 'why')\n"
+                           "assert isinstance(np.eye(2), np.ndarray) and sum(data) == 6", names)
+        assert names == before
+
+
+def test_an_answer_keeps_the_names_it_was_written_with_and_a_wrong_one_stays_wrong():
+    names = {"rows": np.eye(3)}
+    exec("from numpy import *\ndef right(x): return sum(x, axis=0).tolist()\n"
+         "def wrong(x): return [sum(x, axis=None)]", names)
+    classroom.run_test("assert right(rows) == [1, 1, 1] and max([1, 2], key=lambda x: -x) == 1",
+                       names)
+    with pytest.raises(AssertionError, match="axis"):
+        classroom.run_test("assert wrong(rows) == [1, 1, 1], 'axis'", names)
+
+
+def test_what_a_test_defines_does_not_stay_in_the_notebook():
+    names = {"answer": 1}
+    classroom.run_test("helper = answer = 2", names)
+    assert names == {"answer": 1}
+
+
+def test_data_cannot_be_swapped(folder_of, monkeypatch):
+    monkeypatch.setattr(classroom, "HERE", folder_of("a1_skipgram"))
+    data = classroom.load("a1_skipgram")
+    with pytest.raises(AttributeError, match="data.v is read-only"):
+        data.v = 0

@@ -29,6 +29,7 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.preprocessors import ClearSolutions
 from traitlets.config import Config
 
+from mmfuse_utils.cache import content_key
 from mmfuse_utils.data.sources import SOURCES as PACKAGES
 from mmfuse_utils.data.sources import package_path
 
@@ -153,17 +154,23 @@ def credits():
 
 
 def make_source(name, course, folder):
-    """Write data, solution and nbgrader's source of one assignment below the course's folder."""
+    """Write data, solution and nbgrader's source of one assignment below the course's folder.
+
+    Returns what the notebook tells of its course: hashes of the course's name and of the data.
+    """
     source = folder / "nbgrader" / "source" / name
     source.mkdir(parents=True)
     shutil.copyfile(SOURCES / "classroom.py", source / "classroom.py")
     (source / "licenses.txt").write_text(credits(), encoding="utf8")
-    np.savez_compressed(source / f"{name}.npz", **make_data(name, course))
+    data = make_data(name, course)
+    np.savez_compressed(source / f"{name}.npz", **data)
     notebook, executed = read_source(name), read_source(name)
     execute(executed, source, name)
     nbformat.write(executed, folder / "solutions" / f"{name}.ipynb")
     add_expected_pictures(notebook, executed)
+    notebook.metadata["mmfuse_course"] = f"{content_key(course)}-{content_key(data)}"
     nbformat.write(notebook, source / f"{name}.ipynb")
+    return notebook.metadata["mmfuse_course"]
 
 
 def nbgrader_settings(folder):
@@ -197,11 +204,11 @@ def make_course(course):
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("students", "solutions", "nbgrader"):
         (folder / part).mkdir(parents=True)
+    told = {"course": course, "key": course_key(course), "notebooks": {}}
     for name in list_assignments():
         print(f"  {name} …", flush=True)
-        make_source(name, course, folder)
+        told["notebooks"][name] = make_source(name, course, folder)
         release(name, folder)
-    told = {"course": course, "key": course_key(course)}
     (folder / "course.json").write_text(json.dumps(told), encoding="utf8")
     shutil.rmtree(COURSES / course, ignore_errors=True)
     os.replace(folder, COURSES / course)

@@ -2,8 +2,8 @@
 
 import csv
 import functools
+import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
@@ -12,16 +12,6 @@ from assignments import COURSES
 from grade_one import cell_id
 
 TEMPLATE = Path(__file__).resolve().parent / "feedback.html"
-
-
-@dataclass
-class Submission:
-    """One student's notebook for one assignment, and what came of it (see grade_one.py)."""
-
-    student: str
-    assignment: str
-    path: Path
-    result: dict = field(default_factory=dict)
 
 
 @functools.cache
@@ -72,19 +62,26 @@ def note(submission):
 
 
 def write_table(submissions, course, path):
-    """grades.csv: a row for each submission, with the points of each task."""
+    """grades.csv: a row for each submission, with the points of each task; replaced in one step.
+
+    There are no points in the row of a submission that could not be graded.
+    """
     every = sorted({task for submission in submissions
                     for task in tasks_of(submission.assignment, course)})
-    with path.open("w", newline="", encoding="utf-8-sig") as file:
+    new = path.with_name(f".{path.name}")
+    with new.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
         table.writerow(["student", "assignment", "course", "points", "of", *every, "note"])
         for submission in submissions:
             tasks = tasks_of(submission.assignment, course)
             most = sum(sum(tests.values()) for _, tests in tasks.values())
-            parts = [f"{points_of(submission, task + '-'):g}" if task in tasks else ""
-                     for task in every]
+            ungraded = "ungraded" in submission.result
+            parts = ["" if ungraded or task not in tasks else
+                     f"{points_of(submission, task + '-'):g}" for task in every]
             table.writerow([submission.student, submission.assignment, course,
-                            f"{points_of(submission):g}", f"{most:g}", *parts, note(submission)])
+                            "" if ungraded else f"{points_of(submission):g}", f"{most:g}",
+                            *parts, note(submission)])
+    os.replace(new, path)
 
 
 def write_feedback(submission, course, folder):

@@ -1,67 +1,44 @@
 """Grade a folder of submissions: `python tools/make.py grade SUBMISSIONS=dir COURSE=name`.
 
 A folder in SUBMISSIONS is a student, with notebooks named as they were handed out anywhere in it;
-a notebook that lies in SUBMISSIONS itself, as Canvas packs them (`somebody_123_a1_skipgram.ipynb`),
-belongs to whoever its name begins with. The submissions stay as they are; beside their folder
-comes `SUBMISSIONS-graded/`, with `grades.csv` and a page of feedback for each.
+a notebook that lies in SUBMISSIONS itself, as Canvas packs them, belongs to whoever its name begins
+with (`somebody_123_a1_skipgram.ipynb`). SUBMISSIONS may be a zip file of such a folder. It stays as
+it is; beside it comes `SUBMISSIONS-graded/`, with `grades.csv` and a page of feedback for each,
+written as they come.
 """
 
+import asyncio
+import contextlib
+import itertools
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 
 from assignments import COURSES, course_name, is_current, list_assignments
-from feedback import Submission, points_of, write_feedback, write_table
+from feedback import points_of, write_feedback, write_table
 from grade_one import SECONDS, plain
 from sandbox import bubblewrap_works
+from submissions import choose_course, find_submissions, made_courses, open_submissions
 
-from mmfuse_utils.cache import remove, write_then_rename
+from mmfuse_utils.cache import lock
 
 GRADE_ONE = Path(__file__).resolve().parent / "grade_one.py"
-LEFTOVER = re.compile(r"/(\.ipynb_checkpoints|__MACOSX|\._|\.DS_Store)")
 AT_ONCE = 2
-SLACK = 60          # seconds that a grading process has beside those of the student's code
-
-
-def find_submissions(folder, names):
-    """All submissions of a folder, and the files that are none."""
-    found, strange = {}, []
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.is_dir() or LEFTOVER.search(f"/{inside.as_posix()}"):
-            continue
-        name = next((name for name in names if name in path.name.lower()), "")
-        before = path.name[:path.name.lower().find(name)].rstrip("_- ")
-        student = readable(inside.parts[0] if len(inside.parts) > 1 else before)
-        if not name or path.suffix.lower() != ".ipynb" or not student or path.is_symlink():
-            strange.append(readable(inside.as_posix()))
-            continue
-        label = student
-        while (label, name) in found:           # two files may claim one name: grade both
-            label += " (again)"
-        found[label, name] = Submission(label, name, path)
-    return list(found.values()), strange
-
-
-def readable(name):
-    """A name that screens, tables and file systems take; "" for what is no name at all."""
-    name = re.sub(r"[^\w.,()+@ /-]+", "_", name)         # \w: letters and digits of any script
-    return "" if not re.search(r"\w", name) else re.sub(r"^[+@-]", "_", name)
+SLACK = 60              # seconds that a grading process has beside those of the student's code
+LARGEST_RESULT = 2**22  # bytes
+TROUBLE = "Not graded, for a trouble of the grader's own. Your instructor will grade it again."
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
 def check_course(course):
     """Leave unless the course was made: what students have is graded with what made it."""
     if not (COURSES / course / "course.json").exists():
-        made = ", ".join(sorted(path.parent.name for path in COURSES.glob("[!.]*/course.json")))
         sys.exit(f"There is no course {course}. Give the name under which the students' notebooks "
-                 f"were made, as COURSE=name (made so far: {made or 'none'}), or make it first: "
+                 "were made, as COURSE=name (made so far: "
+                 f"{', '.join(made_courses()) or 'none'}), or make it first: "
                  f"make assignments COURSE={course}")
     if not is_current(course):
         print(f"The sources have changed since the course {course} was made; it is graded as it "
@@ -87,67 +64,181 @@ def choose_isolation():
     return wanted
 
 
-def grade(submission, course, isolation, number):
-    """Grade one submission in a process of its own, and note the result in it."""
-    with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
+def start_results(submissions):
+    """Make the folder for results beside that of the submissions; earlier results are kept.
+
+    Leaves with a message where it cannot be made, before anything is graded.
+    """
+    name = submissions.stem if submissions.is_file() else submissions.name
+    folder = submissions.with_name(f"{name}-graded")
+    try:
+        if folder.is_dir():
+            earlier = (folder.with_name(f"{folder.name}-{i}") for i in itertools.count(1))
+            kept = folder.rename(next(path for path in earlier if not path.exists()))
+            print(f"Earlier results are kept in {kept}")
+        folder.mkdir()
+        write_table([], "", folder / "grades.csv")
+    except OSError as error:
+        sys.exit(f"Nothing was graded, because the results could not be written to {folder}: "
+                 f"{error.strerror}. Copy the submissions to a place where you may write.")
+    return folder
+
+
+def environment(temporary):
+    """What a grading process is told: where programs are, and a folder for all that it writes."""
+    return {**{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
+            **dict.fromkeys(("HOME", "APPDATA", "TMPDIR", "TEMP", "TMP"), temporary)}
+
+
+async def run_grade_one(submission, course, isolation):
+    """Result and last words of one grading process; the result is {} where it left none."""
+    with tempfile.TemporaryDirectory(prefix="mmfuse-", ignore_cleanup_errors=True) as temporary:
         result, log = Path(temporary, "result.json"), Path(temporary, "log.txt")
-        command = [sys.executable, str(GRADE_ONE), str(COURSES / course / "nbgrader"),
-                   submission.assignment, str(submission.path), str(result),
-                   "--isolation", isolation, "--number", str(number)]
+        with log.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, str(GRADE_ONE), str(COURSES / course / "nbgrader"),
+                submission.assignment, str(submission.path), str(result), "--isolation", isolation,
+                env=environment(temporary), stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL, stderr=file)
         try:
-            with log.open("wb") as file:
-                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=file, timeout=SECONDS + SLACK)
-            submission.result = json.loads(result.read_text(encoding="utf8"))
-        except (subprocess.TimeoutExpired, FileNotFoundError):
-            submission.result = {"problem": "Grading stopped without a result. Your instructor "
-                                            "will look at it."}
-            said = log.read_bytes()[-1000:].decode("utf8", "replace")
-            print(f"No result for {submission.student}; the grading process said at last:\n"
-                  f"{plain(said, 1000)}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), SECONDS + SLACK)
+        finally:                    # also when the instructor stops the grading
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return read_result(result), tail(log)
 
 
-def grade_all(submissions, course, isolation):
-    """Grade some submissions at a time, and say how far it got."""
-    numbers = SimpleQueue()
-    for number in range(AT_ONCE):
-        numbers.put(number)
+def read_result(path):
+    """What a grading process wrote, or {}."""
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        content = file.read(LARGEST_RESULT + 1)
+    if len(content) > LARGEST_RESULT:
+        raise ValueError(f"the result has more than {LARGEST_RESULT} bytes")
+    result = json.loads(content)
+    if not isinstance(result, dict):
+        raise ValueError(f"the result is a {type(result).__name__}")
+    return result
 
-    def run(submission):
-        number, start = numbers.get(), time.monotonic()
+
+def tail(path, most=1000):
+    """The end of a text file, however long it claims to be."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - most))
+        return plain(file.read(most).decode("utf8", "replace"), most)
+
+
+async def grade(submission, course, isolation):
+    """Grade one submission, and note the result in it; whatever goes wrong becomes its problem.
+
+    A grading process that leaves no result before the student's code has begun, or dies while it
+    runs, is started once more: the trouble may be the grader's own.
+    """
+    for _ in range(2):
         try:
-            grade(submission, course, isolation, number)
-        finally:
-            numbers.put(number)
-        print(f"  {submission.student}, {submission.assignment}: {points_of(submission):g} points, "
-              f"{time.monotonic() - start:.0f} s", flush=True)
+            result, said = await run_grade_one(submission, course, isolation)
+        except Exception as error:  # what a hostile submission may do to its grading process
+            result, said = {}, f"{type(error).__name__}: {error}"
+        if result and not result.pop("unfinished", False):
+            break
+        print(f"No result for {submission.student}, {submission.assignment}; the grading process "
+              f"said at last:\n{said}", flush=True)
+    submission.result = result or {"ungraded": True, "problem": TROUBLE}
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(run, submissions))
+
+def keep(submission, submissions, course, folder):
+    """Write a submission's page and the table so far; returns whether that went well."""
+    graded = [submission for submission in submissions if submission.result]
+    fine = True
+    for write in (lambda: write_page(submission, course, folder),
+                  lambda: write_table(graded, course, folder / "grades.csv")):
+        try:
+            write()
+        except OSError as error:
+            print(f"  could not write to {folder}: {error}", flush=True)
+            fine = False
+    return fine
+
+
+def write_page(submission, course, folder):
+    """Write the page of feedback, also for a result that makes no sense."""
+    try:
+        write_feedback(submission, course, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        print(f"  the result of {submission.student} cannot be read: {error!r}", flush=True)
+        submission.result = {"ungraded": True, "problem": TROUBLE}
+        write_feedback(submission, course, folder)
+
+
+async def grade_all(submissions, course, isolation, folder):
+    """Grade some submissions at a time; returns those whose results could not be written.
+
+    Each result is written when it is there, so that whatever happens later takes none away.
+    """
+    free, unwritten = asyncio.Semaphore(AT_ONCE), []
+
+    async def run(submission):
+        async with free:
+            start = time.monotonic()
+            if not submission.result:
+                await grade(submission, course, isolation)
+        if not keep(submission, submissions, course, folder):
+            unwritten.append(submission)
+        told = (submission.result["problem"] if "ungraded" in submission.result
+                else f"{points_of(submission):g} points, {time.monotonic() - start:.0f} s")
+        print(f"  {submission.student}, {submission.assignment}: {told}", flush=True)
+
+    async with asyncio.TaskGroup() as group:
+        for submission in submissions:
+            group.create_task(run(submission))
+    return [submission for submission in unwritten
+            if not keep(submission, submissions, course, folder)]
+
+
+def grade_folder(path, wanted):
+    """Grade what was handed in with one course.
+
+    path : folder or zip file. wanted : the course that the instructor names, or "".
+    """
+    with open_submissions(path) as (folder, left):
+        submissions, strange = find_submissions(folder, list_assignments())
+        if not submissions:
+            sys.exit(f"There is no notebook of this course in {path}. Its name must hold that of "
+                     f"the assignment, such as {list_assignments()[0]}.ipynb, in a folder for "
+                     "each student.")
+        course = choose_course(wanted, submissions)
+        if not wanted:
+            check_course(course)
+        isolation = choose_isolation()
+        with lock("grades"):        # side by side, two runs would take each other's time
+            results, start = start_results(path), time.monotonic()
+            try:
+                lost = asyncio.run(grade_all(submissions, course, isolation, results))
+            except KeyboardInterrupt:
+                done = sum(bool(submission.result) for submission in submissions)
+                sys.exit(f"Stopped. {done} of {len(submissions)} submissions are graded: "
+                         f"{results}")
+    for name in [*strange, *left]:
+        print(f"  not graded: {name} is not a notebook named after an assignment")
+    if lost:
+        sys.exit(f"{len(lost)} results could not be written to {results}, see above: "
+                 f"{', '.join(submission.student for submission in lost)}")
+    print(f"{len(submissions)} submissions in {time.monotonic() - start:.0f} s. "
+          f"Grades and feedback: {results}")
 
 
 def main():
-    course, folder = course_name(), Path(os.environ.get("SUBMISSIONS", ""))
-    if not os.environ.get("SUBMISSIONS") or not folder.is_dir():
+    if not os.environ.get("SUBMISSIONS"):
         sys.exit("Say which folder holds the submissions: make grade SUBMISSIONS=dir")
-    check_course(course)
-    folder = folder.resolve()
-    submissions, strange = find_submissions(folder, list_assignments())
-    if not submissions:
-        sys.exit(f"There is no notebook of this course in {folder}. Its name must hold that of the "
-                 f"assignment, such as {list_assignments()[0]}.ipynb, in a folder for each student.")
-    isolation, start = choose_isolation(), time.monotonic()
-    grade_all(submissions, course, isolation)
-    graded = folder.with_name(f"{folder.name}-graded")
-    with write_then_rename(graded) as temporary:
-        for submission in submissions:
-            write_feedback(submission, course, temporary)
-        write_table(submissions, course, temporary / "grades.csv")
-        remove(graded)
-    for path in strange:
-        print(f"  not graded: {path} is not a notebook named after an assignment")
-    print(f"{len(submissions)} submissions in {time.monotonic() - start:.0f} s. "
-          f"Grades and feedback: {graded}")
+    wanted = course_name() if os.environ.get("COURSE") else ""
+    if wanted:
+        check_course(wanted)
+    grade_folder(Path(os.environ["SUBMISSIONS"]).expanduser().resolve(), wanted)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 nbgrader restores the tests and saves the points. What it runs is our own merge of the handed-out
 notebook with the student's answers, so that nothing else of the submission counts, and its kernel
-runs in the sandbox. Prints nothing; writes a JSON file.
+runs in the sandbox. Prints nothing; writes a JSON file, once before the student's code runs and
+again when all is done: without the first, the trouble was the grader's own.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 from collections import defaultdict
@@ -21,8 +23,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.preprocessors import Execute
-from sandbox import kernel_command
+from sandbox import claim_user, kernel_command
 from sandbox_kernel import set_limits
+from traitlets import Any
 
 LARGEST = 20 * 2**20        # bytes of a notebook file
 KEPT = 2**22                # characters of a kernel's messages
@@ -94,6 +97,7 @@ class SandboxedExecute(Execute):
     """Runs the cells in the sandbox, within limits, and never takes silence for success."""
 
     raise_on_iopub_timeout = False      # who prints without end loses the prints, no more
+    result = Any(help="file that tells that the student's code has begun").tag(config=True)
 
     def preprocess(self, nb, resources, km=None):
         self.budget, self.stopped, self.ran = KEPT, "", set()
@@ -112,6 +116,10 @@ class SandboxedExecute(Execute):
         nb.metadata["stopped"] = self.stopped
         return nb, resources
 
+    def start_new_kernel(self, **options):
+        """Start the kernel with no file of ours open, not even one to complain to."""
+        super().start_new_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+
     def on_cell_executed(self, **told):
         """Note which cells the kernel has answered for."""
         super().on_cell_executed(**told)
@@ -120,6 +128,9 @@ class SandboxedExecute(Execute):
     def on_notebook_start(self, **told):
         """Kernel and grader are connected: take the folder away, so that nothing is left in it."""
         shutil.rmtree(Path(self.km.connection_file).parent)
+        write_result(self.result, {"unfinished": True, "problem": (
+            "Grading stopped while your code ran, and gave no points. Your instructor will look "
+            "at it.")})
 
     def stop_kernel(self):
         """End the kernel and all that it started."""
@@ -149,6 +160,10 @@ class SandboxedExecute(Execute):
                 "error", ename=NOT_RUN, evalue="this cell did not run.", traceback=[])]
 
 
+def write_result(path, result):
+    path.write_text(json.dumps(result), encoding="utf8")
+
+
 def lay_out(course, name, submitted, folder):
     """A course folder for nbgrader with this one submission in it."""
     shutil.copytree(course / "source" / name, folder / "source" / name)
@@ -156,10 +171,14 @@ def lay_out(course, name, submitted, folder):
     released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
     target = folder / "submitted" / STUDENT / name / f"{name}.ipynb"
     target.parent.mkdir(parents=True)
-    nbformat.write(merge(released, submitted), target)
+    try:
+        nbformat.write(merge(released, submitted), target)
+    except Exception as error:      # whatever stands where the source of a cell should be
+        raise SubmissionError("The notebook's cells are damaged. Open it in Jupyter, save it, "
+                              "and hand it in again.") from error
 
 
-def add_kernel(folder, name, isolation, number):
+def add_kernel(folder, name, isolation, user):
     """Tell Jupyter of the sandboxed kernel; returns the path of its connection file."""
     files = [path for path in (folder / "source" / name).iterdir() if path.suffix != ".ipynb"]
     sockets, work, spec = (folder / part for part in ("s", "work", "kernels/sandbox"))
@@ -168,7 +187,7 @@ def add_kernel(folder, name, isolation, number):
     sockets.chmod(0o777)            # the folder around it is private
     for path in files:
         shutil.copy(path, work)
-    command = kernel_command(isolation, sockets, work, number)
+    command = kernel_command(isolation, sockets, work, user)
     (spec / "kernel.json").write_text(json.dumps({
         "argv": command, "display_name": "sandbox", "language": "python",
         "interrupt_mode": "message"}), encoding="utf8")
@@ -176,19 +195,23 @@ def add_kernel(folder, name, isolation, number):
     return sockets / "kernel.json"
 
 
-def autograde(course, name, submitted, isolation, number):
-    """Run nbgrader on one submission; returns (executed notebook, points by test)."""
+def autograde(course, name, submitted, isolation, path):
+    """Run nbgrader on one submission; returns (executed notebook, points by test).
+
+    path : the file for the result, where it is noted that the student's code has begun.
+    """
     # The path of a socket may have a hundred characters, so no long name here.
-    with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
+    user, claim = claim_user()
+    with claim, tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
         folder = Path(temporary).resolve()
         lay_out(course, name, submitted, folder)
         config = nbgrader_settings(folder)
         config.Autograde.autograde_preprocessors = [
             SandboxedExecute, "nbgrader.preprocessors.SaveAutoGrades"]
-        config.SandboxedExecute.update(kernel_name="sandbox", timeout=CELL_SECONDS)
+        config.SandboxedExecute.update(kernel_name="sandbox", timeout=CELL_SECONDS, result=path)
         if isolation == "bubblewrap":       # sockets in a folder, as it has no network
             config.KernelManager.transport = "ipc"
-        config.KernelManager.connection_file = str(add_kernel(folder, name, isolation, number))
+        config.KernelManager.connection_file = str(add_kernel(folder, name, isolation, user))
         result = NbGraderAPI(config=config).autograde(name, STUDENT)
         if not result["success"]:
             raise RuntimeError(f"nbgrader failed:\n{result['log']}")
@@ -241,17 +264,16 @@ def main():
     parser.add_argument("submission", type=Path)
     parser.add_argument("result", type=Path, help="JSON file to write")
     parser.add_argument("--isolation", choices=("bubblewrap", "none"), default="bubblewrap")
-    parser.add_argument("--number", type=int, default=0, help="tells parallel runs apart")
     options = parser.parse_args()
     set_limits(MEMORY)
     try:
         submitted = read_submission(options.submission)
         notebook, points = autograde(options.course, options.name, submitted, options.isolation,
-                                     options.number)
+                                     options.result)
         result = report(notebook, points)
     except SubmissionError as error:
         result = {"problem": str(error)}
-    options.result.write_text(json.dumps(result), encoding="utf8")
+    write_result(options.result, result)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 With bubblewrap (Linux) a kernel gets a file system of its own: the system's libraries and this
 Python, read-only; the assignment's files; and nothing else of the machine, so neither the home
 folder nor other submissions nor the solutions. It has no network, sees no other process, and can
-store nothing. When the grader runs as root, the kernel runs as a user without rights. Without
+store nothing. When the grader runs as root, the kernel runs as a user without rights. The
+environment it starts with is empty, for itself and for bubblewrap, whose it could read. Without
 bubblewrap only the limits on time, memory, output and processes remain.
 """
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +39,10 @@ def isolate(command, shared=(), files=()):
     """
     python = {Path(sys.prefix), Path(sys.base_prefix), KERNEL}
     readable = [*(Path(path) for path in SYSTEM if os.path.lexists(path)), *sorted(python)]
-    bwrap = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-             "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    # Inside, bubblewrap is process 1 and shows its environment to all: it gets none either.
+    bwrap = ["env", "-i", shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid",
+             "--unshare-net", "--unshare-uts", "--hostname", "sandbox", "--die-with-parent",
+             "--new-session", "--cap-drop", "ALL"]
     # Root becomes another user inside (see sandbox_kernel.py), and needs the right to do so.
     root = os.name == "posix" and os.getuid() == 0
     bwrap += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user"]
@@ -54,14 +59,33 @@ def isolate(command, shared=(), files=()):
     return [*bwrap, "--setenv", "HOME", "/tmp", *command]
 
 
-def kernel_command(isolation, sockets, work, number):
+def claim_user():
+    """A user number that no other kernel on this machine has, and what holds it until closed.
+
+    Processes are counted by user, so kernels that shared one would take each other's. Only root
+    chooses users; for others the sandbox is a world of its own, where one number does for all.
+    """
+    if sys.platform != "linux" or os.getuid() != 0:
+        return FIRST_USER, contextlib.nullcontext()
+    for user in range(FIRST_USER, FIRST_USER + 1000):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0mmfuse-user-{user}")     # a name of the kernel's, gone with its holder
+            return user, claim
+        except OSError:
+            claim.close()
+    raise RuntimeError("A thousand kernels run on this machine; grade again when some have ended.")
+
+
+def kernel_command(isolation, sockets, work, user):
     """Arguments that start a kernel; "{connection_file}" in them is filled in by Jupyter.
 
     isolation : "bubblewrap" or "none". sockets : folder that kernel and grader share. work :
-    folder with the files beside the notebook. number : tells kernels that run at once apart.
+    folder with the files beside the notebook. user : the user number that the kernel takes where the
+    grader is root.
     """
     command = [sys.executable, str(KERNEL), "{connection_file}"]
     if isolation == "none":
         return [*command, str(work), str(MEMORY), "0"]
-    user = str(FIRST_USER + number)
-    return isolate([*command, "/tmp", str(MEMORY), user], [sockets], sorted(work.iterdir()))
+    command += ["/tmp", str(MEMORY), str(user)]
+    return isolate(command, [sockets], sorted(work.iterdir()))
