@@ -55,8 +55,9 @@ def main():
     if not target or target[0] not in [*STEPS, "clean"] or not all(sign for _, sign, _ in settings):
         sys.exit(__doc__)
     os.environ.update((name, value) for name, _, value in settings)
-    if os.environ.get("MMFUSE_CACHE"):      # relative to where the reader stands, for every step
-        os.environ["MMFUSE_CACHE"] = os.path.abspath(os.path.expanduser(os.environ["MMFUSE_CACHE"]))
+    for name in ("MMFUSE_CACHE", "SUBMISSIONS"):    # relative to where the reader stands
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
     if sys.argv[1] == "clean":
         clean()
     else:
