@@ -52,7 +52,8 @@ def clean():
 
 def main():
     target, settings = sys.argv[1:2], [word.partition("=") for word in sys.argv[2:]]
-    if not target or target[0] not in [*STEPS, "clean"] or not all(sign for _, sign, _ in settings):
+    known = target and target[0] in [*STEPS, "clean"]
+    if not known or not all(sign for _, sign, _ in settings):
         sys.exit(__doc__)
     os.environ.update((name, value) for name, _, value in settings)
     for name in ("MMFUSE_CACHE", "SUBMISSIONS"):    # relative to where the reader stands
