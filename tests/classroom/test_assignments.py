@@ -179,6 +179,16 @@ def test_every_test_hides_all_but_a_comment_or_nothing(name):
             assert "HIDDEN TESTS" not in source
 
 
+@every_assignment
+def test_every_test_is_known_as_one_by_its_first_line(name):
+    for key, source in code_cells(name):
+        known = classroom.TEST.match(source)
+        assert bool(known) == (key in graded(name))
+        if known:
+            task, kind = re.fullmatch(r"task(\d+)-(\w+)", key).groups()
+            assert known[1] == f"Task {task}, {kind} test"
+
+
 def test_the_examples_of_classroom_hold():
     result = doctest.testmod(classroom)
     assert result.attempted > 5 and result.failed == 0

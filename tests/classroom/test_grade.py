@@ -12,11 +12,12 @@ import nbformat
 import psutil
 import pytest
 from bs4 import BeautifulSoup
+from feedback import write_table
 from grade import (GRADE_ONE, KEPT_VARIABLES, LARGEST_RESULT, check_course, choose_isolation,
                    environment, grade, grade_all, start_results, write_page)
 from handed_in import (BREAK, CLOSE, COURSE, ENVIRONMENT, FIRST, STUBBORN, begin_with, page_of,
                        points, read_table, run_grading, save, solved, start_grading)
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox import KERNEL, claim_user
 from submissions import Submission
@@ -199,7 +200,7 @@ json_values = st.recursive(
     max_leaves=8)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["problem", "ungraded", "armed", "stopped", "tests",
                                         "answers"]), json_values, min_size=1))
 def test_any_result_gives_a_page_and_a_row(tmp_path_factory, result):
@@ -207,6 +208,8 @@ def test_any_result_gives_a_page_and_a_row(tmp_path_factory, result):
     folder.mkdir()
     submission = Submission("ada", FIRST, folder, result)
     write_page(submission, COURSE.name, folder)
+    write_table([submission], COURSE.name, folder / "grades.csv")
+    assert read_table(folder.with_name("week1"))["ada", FIRST]["of"] == "30"
     assert "Feedback for ada" in page_of(folder.with_name("week1"), "ada")
 
 

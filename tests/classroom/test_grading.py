@@ -109,6 +109,9 @@ def test_attacks_reach_nothing(graded, listener):
                 if str(KERNEL) in (process.info["cmdline"] or [])]
     pages = list(folder.with_name("week1-graded").rglob("*.html"))
     assert len(pages) == len(rows)
+    for page in pages:          # no points on the page of who was not graded
+        shown = "of 30 points" in page.read_text(encoding="utf8")
+        assert shown == bool(rows[page.parent.name]["points"]), page
     told = "".join(page.read_text(encoding="utf8") for page in pages)
     assert "SOLUTION" not in told and SECRET not in told
 

@@ -100,6 +100,7 @@ def write_feedback(submission, course, folder):
                                       TEMPLATE.read_text(encoding="utf8"))
     first = released(submission.assignment, course).cells[0].source
     page = template.render(student=submission.student, course=course, tasks=tasks,
+                           ungraded="ungraded" in submission.result,
                            title=first.partition("\n")[0].removeprefix("# "), note=note(submission),
                            points=points_of(submission), of=sum(task["of"] for task in tasks))
     path = folder / "feedback" / submission.student / f"{submission.assignment}.html"

@@ -30,7 +30,7 @@ AT_ONCE = 2
 SLACK = 60              # seconds that a grading process has beside those of the student's code
 LARGEST_RESULT = 2**22  # bytes
 TROUBLE = "Not graded, for a trouble of the grader's own. Your instructor will grade it again."
-KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONUTF8")
 
 
 def check_course(course):
@@ -157,7 +157,7 @@ def keep(submission, submissions, course, folder):
                   lambda: write_table(graded, course, folder / "grades.csv")):
         try:
             write()
-        except OSError as error:
+        except Exception as error:      # the others' results come first; this one is named
             print(f"  could not write to {folder}: {error}", flush=True)
             fine = False
     return fine
