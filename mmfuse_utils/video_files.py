@@ -150,7 +150,7 @@ def _opened(path: str) -> Iterator[tuple]:
     """
     with open(path, "rb") as file:
         source = types.SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
-        with av.open(source, options={"protocol_whitelist": ""}) as container:
+        with av.open(source, container_options={"protocol_whitelist": ""}) as container:
             tracks = [stream for stream in container.streams.video
                       if not stream.disposition & av.stream.Disposition.attached_pic]
             if not tracks:

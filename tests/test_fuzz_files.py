@@ -50,7 +50,7 @@ def picture(kind, mode):
 
 def video(kind, codec):
     """Four frames in a container, in its own codec if none is given, as bytes."""
-    if av.ContainerFormat(kind, "w").flags & av.format.Flags.no_file.value:
+    if av.ContainerFormat(kind, "w").no_file:
         raise ValueError(f"{kind} would write to other files, to devices or into the network")
     content = io.BytesIO()
     with av.open(content, "w", format=kind) as container:
