@@ -185,7 +185,8 @@ def set_up(root=ROOT):
     """Bring `.venv` up to date and return its interpreter."""
     if os.pathsep in str(root):
         sys.exit("The project lies in {}. No environment can be made there, since {!r} in its "
-                 "path separates paths for the system; rename the folder.".format(root, os.pathsep))
+                 "path separates paths for the system; rename the folder."
+                 .format(root, os.pathsep))
     keep_apart(root)
     stamp, wanted = read_stamp(root), stamp_lines(root)
     if stamp != wanted:
