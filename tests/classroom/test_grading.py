@@ -134,12 +134,11 @@ sum, max, list, isinstance, float, AssertionError = 0, 3, [1], None, "x", KeyErr
 
 @pytest.fixture(scope="module")
 def by_nbgrader(tmp_path_factory):
-    """Each assignment solved, untouched, tampered with and solved beside a scratch cell, graded
-    from a zip file: rows of the table."""
+    """Each assignment solved, tampered with, and solved beside a scratch cell, graded from a zip
+    file: rows of the table."""
     folder = tmp_path_factory.mktemp("whole") / "course"
     for name in list_assignments():
-        for student, notebook in (("solved", solved(name)), ("untouched", released(name)),
-                                  ("tampered", edited(name)),
+        for student, notebook in (("solved", solved(name)), ("tampered", edited(name)),
                                   ("scratch", begin_with(SCRATCH, solved(name)))):
             save(notebook, folder / student, "homework", name)
     shutil.make_archive(str(folder), "zip", folder.parent, folder.name)
@@ -150,9 +149,9 @@ def by_nbgrader(tmp_path_factory):
 def test_nbgrader_gives_the_solution_all_points_and_the_others_none(name, by_nbgrader):
     rows = {student: row for (student, of), row in by_nbgrader.items() if of == name}
     assert {student: float(row["points"]) for student, row in rows.items()} == {
-        "solved": 30, "untouched": 0, "tampered": 0, "scratch": 30}
+        "solved": 30, "tampered": 0, "scratch": 30}
     assert rows["solved"]["note"] == ""
-    assert "No task is answered yet" in rows["untouched"]["note"]
+    assert "No task is answered yet" in rows["tampered"]["note"]
 
 
 def regions(source, what):
