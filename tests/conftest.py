@@ -35,6 +35,13 @@ def pytest_addoption(parser):
                      help="how long damaged files are tried (tests/test_fuzz_files.py)")
 
 
+def pytest_collection_modifyitems(items):
+    """Side by side, all tests of a file, or of a group that files name, run in one process."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def fuzz_seconds(pytestconfig):
     """How long damaged files are tried, in seconds."""
