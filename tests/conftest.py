@@ -35,11 +35,16 @@ def pytest_addoption(parser):
                      help="how long damaged files are tried (tests/test_fuzz_files.py)")
 
 
-def pytest_collection_modifyitems(items):
-    """Side by side, all tests of a file, or of a group that files name, run in one process."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+def pytest_xdist_make_scheduler(config, log):
+    """Side by side, the tests of a file run in one process; so do all that grade, in turns."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            scope = super()._split_scope(nodeid)
+            return "grading" if scope.endswith(("test_grade.py", "test_grading.py")) else scope
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ NOTEBOOKS_TO_SITE = (["-m", "mmfuse_utils.prepare"], ["tools/execute.py"],
 STEPS = {
     "book": NOTEBOOKS_TO_SITE,
     "test": (*NOTEBOOKS_TO_SITE, ["tools/classroom/assignments.py"],
-             ["-m", "pytest", "-n", "auto", "--maxprocesses=4", "--dist", "loadgroup",
+             ["-m", "pytest", "-n", "auto", "--maxprocesses=4", "--dist", "loadfile",
               "--no-loadscope-reorder"]),
     "lab": (["-m", "jupyterlab", "--ServerApp.root_dir=.",
              "--LabApp.default_url=/lab/tree/notebooks"],),

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sandbox import KERNEL, claim_user
 from submissions import Submission
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("grading")]
+pytestmark = pytest.mark.book
 
 FINE = {"armed": True, "stopped": "", "answers": {},
         "tests": [{"test": "task1-public", "points": 2, "error": None}]}

@@ -18,7 +18,7 @@ from handed_in import (BREAK, COURSE, DELETE, ENVIRONMENT, FIRST, FORK, MEMORY, 
                        switched_off)
 from sandbox import KERNEL
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("grading")]
+pytestmark = pytest.mark.book
 
 SECRET = "planted-secret-1234"
 every_assignment = pytest.mark.parametrize("name", list_assignments())
