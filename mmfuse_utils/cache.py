@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,8 @@ def content_key(*parts: object) -> str:
 
 def _feed(update: Callable[[bytes], None], part: object) -> None:
     """Give a part to a hash so that no two different parts give it the same bytes."""
+    if isinstance(part, np.ma.MaskedArray):
+        part = ("masked", part.data, np.ma.getmaskarray(part))
     if isinstance(part, np.ndarray) and part.dtype.hasobject:
         part = ("objects", part.shape, part.ravel().tolist())
     if isinstance(part, np.ndarray):
@@ -84,13 +87,16 @@ def _feed(update: Callable[[bytes], None], part: object) -> None:
 
 
 REASONS = {
-    # NumPy tells of a full disk in words alone, without the system's error number.
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, None), "the disk is full; free some space"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full; free some space"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "this user may not write there"),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder should be"),
     **dict.fromkeys((errno.EISDIR, errno.ENOTEMPTY), "a folder stands where it should be"),
     errno.ENAMETOOLONG: "the name is too long",
 }
+
+
+# NumPy tells of a full disk in words alone, without the system's error number.
+NUMPYS_FULL_DISK = re.compile(r"\d+ requested and \d+ written|Not enough free space to write")
 
 
 @contextlib.contextmanager
@@ -103,9 +109,10 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in REASONS or not _concerns(error, path):
+        number = errno.ENOSPC if NUMPYS_FULL_DISK.match(str(error)) else error.errno
+        if number not in REASONS or not _concerns(error, number, path):
             raise
-        reason, where = REASONS[error.errno], f"Could not write {path.name} into the"
+        reason, where = REASONS[number], f"Could not write {path.name} into the"
         if path.is_relative_to(cache_dir()):
             raise CacheError(
                 f"{where} cache folder {path.parent}: {reason}, or set the environment variable "
@@ -115,10 +122,10 @@ def write_errors(path: Path) -> Iterator[None]:
                          "was there before is unharmed.") from error
 
 
-def _concerns(error: OSError, path: Path) -> bool:
+def _concerns(error: OSError, number: int, path: Path) -> bool:
     """Whether an error is about a path, something in it or the folders that it lies in."""
     if not isinstance(error.filename, (str, bytes, os.PathLike)):
-        return True
+        return number in (errno.ENOSPC, errno.EDQUOT)   # in writing, the system names no file
     named, folder = Path(os.fsdecode(error.filename)).absolute(), path.parent.absolute()
     return named.is_relative_to(folder) or folder.is_relative_to(named)
 
@@ -262,7 +269,8 @@ def find_damage(path: Path) -> str | None:
 
 def break_seal(path: Path) -> None:
     """Mark a kept file or folder as damaged, so that the next use makes it again."""
-    _seal(path).unlink(missing_ok=True)
+    if _seal(path).exists():        # the mark stays until then, so that `check` sees it each time
+        _seal(path).write_text("damaged", encoding="utf8")
 
 
 def list_kept() -> list[Path]:
@@ -286,7 +294,7 @@ def load_kept(path: Path, make: Callable[[Path], None], load: Callable[[Path], T
 def cached_array(folder: str, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
     """Array kept at `folder/key.npy` in the cache; computed once, under a lock.
 
-    compute : called without arguments when the file is not there yet, or damaged.
+    compute : called where the file is not there yet, or damaged as far as `keep` notices.
     """
     return load_kept(cache_dir() / folder / f"{key}.npy",
-                     lambda path: np.save(path, compute()), np.load)
+                     lambda path: np.save(path, compute(), allow_pickle=False), np.load)

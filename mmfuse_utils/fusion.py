@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.utils.validation import check_is_fitted
 
-from mmfuse_utils.estimators import JointSpace, check_positive, check_table, check_variety
+from mmfuse_utils.estimators import (JointSpace, check_positive, check_table, check_variety,
+                                     solve_penalized)
 from mmfuse_utils.metrics import check_count, check_finite, mean_reciprocal_rank, ranks
 from mmfuse_utils.retrieval import unit_rows
 
@@ -31,14 +32,13 @@ class RidgeMap(JointSpace):
     """
 
     def __init__(self, alpha: float = 1.0, direction: str = "text_to_image") -> None:
-        self.alpha = alpha
-        self.direction = direction
+        self.alpha, self.direction = alpha, direction
 
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the map from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair, alpha is not positive, the direction is
-        unknown, or all rows of the modality that is mapped are the same.
+        Raises ValueError when the rows do not pair, a setting makes no sense, or all rows of the
+        modality that is mapped are the same.
         """
         text, image = self._check_pairs(text, image)
         if self.direction not in ("text_to_image", "image_to_text"):
@@ -51,6 +51,7 @@ class RidgeMap(JointSpace):
         if self.direction == "image_to_text":
             source, target = target, source
         self.coef_ = _ridge(source, target, self.alpha * np.sum(source**2) / source.shape[1])
+        self._is_fitted = True
         return self
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
@@ -65,11 +66,11 @@ class RidgeMap(JointSpace):
 
 
 def _ridge(source: np.ndarray, target: np.ndarray, penalty: float) -> np.ndarray:
-    if len(source) < source.shape[1]:  # fewer pairs than features: the same map, smaller system
-        gram = source @ source.T + penalty * np.eye(len(source), dtype=source.dtype)
-        return source.T @ linalg.solve(gram, target, assume_a="pos")
-    gram = source.T @ source + penalty * np.eye(source.shape[1], dtype=source.dtype)
-    return linalg.solve(gram, source.T @ target, assume_a="pos")
+    few = len(source) < source.shape[1]     # then a smaller system leads to the same map
+    gram = source @ source.T if few else source.T @ source
+    gram[np.diag_indices_from(gram)] += penalty
+    return (source.T @ solve_penalized(gram, target) if few
+            else solve_penalized(gram, source.T @ target))
 
 
 class KernelMap(JointSpace):
@@ -95,8 +96,8 @@ class KernelMap(JointSpace):
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the map from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair, half of the distances between pictures are 0
-        or alpha is not positive.
+        Raises ValueError when the rows do not pair, most pictures are the same or alpha is not
+        positive.
         """
         text, image = self._check_pairs(text, image)
         check_positive("alpha", self.alpha)
@@ -108,8 +109,8 @@ class KernelMap(JointSpace):
         self.gamma_, self.image_, self.text_mean_ = 1 / median, image, text.mean(axis=0)
         kernel = np.exp(distances * -self.gamma_)
         kernel[np.diag_indices_from(kernel)] += self.alpha
-        self.dual_coef_ = linalg.solve(kernel, text - self.text_mean_, assume_a="pos",
-                                       overwrite_a=True)
+        self.dual_coef_ = solve_penalized(kernel, text - self.text_mean_)
+        self._is_fitted = True
         return self
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
@@ -133,14 +134,13 @@ class RegularizedCCA(JointSpace):
     """
 
     def __init__(self, dim: int = 64, reg: float = 0.1) -> None:
-        self.dim = dim
-        self.reg = reg
+        self.dim, self.reg = dim, reg
 
     def fit(self, text: np.ndarray, image: np.ndarray) -> Self:
         """Learn the directions from pairs: text (n, dim_text), image (n, dim_image).
 
-        Raises ValueError when the rows do not pair, there are fewer directions than `dim` in which
-        the rows of one modality differ, or reg is not positive.
+        Raises ValueError when the rows do not pair, reg is not positive, or the rows of one
+        modality differ in fewer directions than `dim`.
         """
         text, image = self._check_pairs(text, image)
         check_count("dim", self.dim)
@@ -155,6 +155,7 @@ class RegularizedCCA(JointSpace):
         self.correlations_ = correlations[:self.dim]
         self.text_coef_ = whiten_text @ left[:, :self.dim] * self.correlations_
         self.image_coef_ = whiten_image @ right[:self.dim].T * self.correlations_
+        self._is_fitted = True
         return self
 
     def _whitener(self, rows: np.ndarray, name: str) -> np.ndarray:
@@ -207,11 +208,13 @@ class ConSE(JointSpace):
         if self.center and (text is None or probabilities is None):
             raise ValueError("ConSE with center=True needs texts and class probabilities to "
                              "center on: call fit(label_vectors, text, probabilities).")
+        self._is_fitted = False
         self.label_vectors_ = check_table("label_vectors", label_vectors)
         self.n_image_features_in_, self.n_features_in_ = self.label_vectors_.shape
         check_count("n_labels", self.n_labels, most=self.n_image_features_in_)
         check_positive("temperature", self.temperature)
         self.text_mean_ = self.image_mean_ = 0.0
+        self._is_fitted = True
         if self.center:
             self.text_mean_ = self._check_text(text).mean(axis=0)
             self.image_mean_ = self._mix(probabilities).mean(axis=0)
@@ -222,7 +225,8 @@ class ConSE(JointSpace):
         if (probabilities < 0).any() or not probabilities.any(axis=1).all():
             raise ValueError("Class probabilities are 0 or more, and not all 0 in any row.")
         floor = np.partition(probabilities, -self.n_labels, axis=1)[:, [-self.n_labels]]
-        kept = np.where(probabilities >= floor, probabilities, 0) ** (1 / self.temperature)
+        kept = np.where(probabilities >= floor, probabilities, 0)
+        kept = (kept / kept.max(axis=1, keepdims=True)) ** (1 / self.temperature)
         return kept / kept.sum(axis=1, keepdims=True) @ self.label_vectors_
 
     def embed_text(self, text: np.ndarray) -> np.ndarray:
@@ -248,8 +252,7 @@ class LateFusion(BaseEstimator):
 
         similarities : one (n_queries, n_items) a method. relevant : see `metrics.ranks`.
 
-        Raises ValueError when there is none, their shapes differ, a similarity is infinite or not
-        a number, or steps is not a whole number of 1 or more.
+        Raises ValueError when there is none, their shapes differ, or a similarity is no number.
         """
         check_count("steps", self.steps)
         scaled = _standardize_all(similarities)
@@ -264,10 +267,7 @@ class LateFusion(BaseEstimator):
         return self
 
     def similarity(self, similarities: Sequence[np.ndarray]) -> np.ndarray:
-        """The fused similarity, methods in the order of `fit`: (n_queries, n_items).
-
-        Raises ValueError as `fit` does, and for another number of methods.
-        """
+        """The fused similarity, methods in the order of `fit`: (n_queries, n_items)."""
         check_is_fitted(self)
         scaled = _standardize_all(similarities)
         if len(scaled) != len(self.weights_):

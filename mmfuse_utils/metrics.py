@@ -48,20 +48,37 @@ def ranked_relevance(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray
 def _gains(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """`relevant` as a table of the similarity's shape, both checked."""
     similarity = check_finite(similarity)
-    if similarity.ndim != 2 or similarity.size == 0:
+    if similarity.size == 0:
         raise ValueError("A ranking needs a table with at least one query and one item; got shape "
                          f"{similarity.shape}.")
     relevant = np.asarray(relevant)
+    if relevant.ndim == 1 and relevant.dtype.kind == "b":
+        raise ValueError("One row of relevance needs the index of each query's relevant item; for "
+                         "true and false give a table of the similarity's shape.")
     if relevant.ndim == 1:
         relevant = np.arange(similarity.shape[1]) == relevant[:, None]
     if relevant.shape != similarity.shape or not (relevant > 0).any(axis=1).all():
-        raise ValueError(f"Every query needs a relevant item: expected shape {similarity.shape} "
-                         f"with a true value in each row, got shape {relevant.shape}.")
-    if not ((relevant >= 0) & (relevant < np.inf)).all():
-        raise ValueError("A gain below 0 has no meaning, nor one that is infinite: an item is "
+        raise ValueError("Every query needs a relevant item: an index below "
+                         f"{similarity.shape[1]} for each, or a table of shape {similarity.shape} "
+                         f"with a true value in each row; got shape {relevant.shape}.")
+    if not ((relevant >= 0) & (relevant < 1e100)).all():
+        raise ValueError("A gain below 0 has no meaning, nor one of 1e100 or more: an item is "
                          "irrelevant (0) or relevant (more than 0); the lowest given is "
                          f"{relevant.min()}, the highest {relevant.max()}.")
     return relevant
+
+
+def check_numbers(table: np.ndarray) -> np.ndarray:
+    """The table as an array; ValueError unless it holds numbers in rows and columns.
+
+    >>> check_numbers([[1, 2]]).shape
+    (1, 2)
+    """
+    table = np.asarray(table)
+    if table.ndim != 2 or table.dtype.kind not in "biuf":
+        raise ValueError("Expected a table of numbers, a row for each query and a column for each "
+                         f"item; got {table.dtype} of shape {table.shape}.")
+    return table
 
 
 def check_finite(similarity: np.ndarray) -> np.ndarray:
@@ -72,7 +89,7 @@ def check_finite(similarity: np.ndarray) -> np.ndarray:
     >>> check_finite(np.array([[1, 2]], np.uint8)).dtype
     dtype('float32')
     """
-    similarity = np.asarray(similarity)
+    similarity = check_numbers(similarity)
     if not np.isfinite(similarity).all():
         raise ValueError("A similarity is infinite or not a number, so it has no rank. Look for a "
                          "division by a zero length before this point.")
@@ -84,9 +101,25 @@ def check_count(name: str, value: int, most: int | None = None) -> None:
 
     >>> check_count("k", 10)
     """
-    if not isinstance(value, Integral) or value < 1 or (most is not None and value > most):
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or value < 1 or (most is not None and value > most):
         limit = "1 or more" if most is None else f"from 1 to {most}"
         raise ValueError(f"{name} must be a whole number, {limit}; got {value!r}.")
+
+
+def check_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels of clusters as an array; ValueError when one is missing (NaN or None).
+
+    >>> check_labels(["a", "b"]).tolist()
+    ['a', 'b']
+    """
+    labels = np.asarray(labels)
+    missing = labels != labels
+    if labels.dtype.hasobject:
+        missing = missing | np.equal(labels, None)
+    if np.any(missing):
+        raise ValueError(f"A label is missing: {labels[missing][0]!r} would count as a cluster.")
+    return labels
 
 
 def _check_ranks(ranks: np.ndarray) -> np.ndarray:
@@ -230,9 +263,12 @@ def bootstrap_interval(values: np.ndarray, clusters: np.ndarray | None = None,
     check_count("n_resamples", n_resamples)
     if len(values) == 0:
         raise ValueError("An interval needs at least one value; got none.")
+    if values.dtype.kind not in "biuf" or (statistic is np.mean and values.ndim != 1):
+        raise ValueError("Expected one row of numbers; got "
+                         f"{values.dtype} of shape {values.shape}.")
     if not np.isfinite(values).all():
         raise ValueError("A value is infinite or not a number, and so would be the interval.")
-    labels = np.arange(len(values)) if clusters is None else np.asarray(clusters)
+    labels = np.arange(len(values)) if clusters is None else check_labels(clusters)
     if labels.shape != values.shape[:1]:
         raise ValueError(f"Every value needs a cluster: got {len(values)} values and "
                          f"{len(labels)} clusters.")
@@ -247,5 +283,8 @@ def bootstrap_interval(values: np.ndarray, clusters: np.ndarray | None = None,
         members = [np.flatnonzero(codes == code) for code in range(n_clusters)]
         statistics = [statistic(values[np.concatenate([members[i] for i in chosen])])
                       for chosen in draws]
+    if not np.isfinite(statistics).all():
+        raise ValueError("The statistic of some resamples is infinite or not a number, and so "
+                         "would be the interval.")
     lo, hi = np.percentile(statistics, [2.5, 97.5])
     return float(lo), float(hi)

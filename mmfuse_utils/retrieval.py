@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from mmfuse_utils.metrics import check_count, check_finite
+from mmfuse_utils.metrics import check_count, check_finite, check_numbers
 
 
 def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -20,11 +20,19 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def unit_rows(rows: np.ndarray) -> np.ndarray:
     """Rows scaled to length 1; a row of zeros stays as it is.
 
+    Raises ValueError when a number is infinite or none.
+
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    rows = np.asarray(rows)
+    rows = check_numbers(rows)
     rows = rows.astype(np.result_type(rows, np.float32), copy=False)  # few bits would overflow
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    if not np.isfinite(largest).all():
+        raise ValueError("A row holds a number that is infinite or not a number, so it has no "
+                         "direction.")
+    odd = (largest > 1e15) | ((largest > 0) & (largest < 1e-15))    # their squares do not fit
+    rows = rows / np.where(odd, largest, 1) if odd.any() else rows
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)
 
@@ -34,12 +42,13 @@ def top_k(similarity: np.ndarray, k: int) -> np.ndarray:
 
     similarity : (n_queries, n_items), numbers of any type.
 
-    Raises ValueError when there are fewer than k items or a similarity is not a number.
+    Of equal items at the border any may be among them; `search` takes the earlier ones. Raises
+    ValueError when there are fewer than k items or a similarity is not a number.
 
     >>> top_k(np.array([[0.1, 0.9, 0.5]]), k=2).tolist()
     [[1, 2]]
     """
-    similarity = np.asarray(similarity)
+    similarity = check_numbers(similarity)
     check_count("k", k, most=similarity.shape[1])
     if np.isnan(similarity).any():
         raise ValueError("A similarity is not a number, so it has no place in an order.")
@@ -121,8 +130,8 @@ def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float) -> np.nda
     if bank.ndim != 2 or len(bank) == 0 or bank.shape[1] != similarity.shape[1]:
         raise ValueError("The bank needs similarities of at least one query with the same "
                          f"{similarity.shape[1]} items; got shape {bank.shape}.")
-    if not 0 < beta < np.inf:
-        raise ValueError(f"beta must be positive and finite; got {beta}.")
+    if not 0 < beta <= 1e9:
+        raise ValueError(f"beta must be positive and 1e9 at most; got {beta}.")
     return bank
 
 

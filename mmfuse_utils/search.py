@@ -38,8 +38,8 @@ def search(queries: np.ndarray, items: np.ndarray, k: int, block: int | None = N
     """
     queries, items = (np.ascontiguousarray(rows, np.float32) for rows in (queries, items))
     _check(queries, items, k)
-    if threads < 1 or (block is not None and block < 1):
-        raise ValueError(f"block and threads must be positive; got {block} and {threads}.")
+    check_count("threads", threads)
+    check_count("block", 1 if block is None else block)
     if threads == 1:
         indices, scores = _search_group(queries, items, k, block)
     else:
@@ -88,8 +88,7 @@ def _check(queries: np.ndarray, items: np.ndarray, k: int) -> None:
     if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
         raise ValueError("Queries and items must be matrices with equally many columns; got "
                          f"shapes {queries.shape} and {items.shape}.")
-    if not 1 <= k <= len(items):
-        raise ValueError(f"k must be between 1 and the number of items, {len(items)}; got {k}.")
+    check_count("k", k, most=len(items))
     for name, rows in (("queries", queries), ("items", items)):
         if rows.size and not np.isfinite([rows.min(), rows.max()]).all():
             raise ValueError(f"The {name} hold a number that is infinite or not a number.")

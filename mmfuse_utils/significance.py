@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
-from mmfuse_utils.metrics import check_count
+from mmfuse_utils.metrics import check_count, check_labels
 
 
 def paired_permutation_test(differences: np.ndarray, clusters: np.ndarray | None = None,
@@ -118,7 +118,11 @@ def design_effect(clusters: np.ndarray, icc: float) -> float:
     if not -1 <= icc <= 1:
         raise ValueError(f"icc is a correlation, from -1 to 1; got {icc}.")
     sizes = np.unique(labels, return_counts=True)[1]
-    return float(1 + ((sizes**2).sum() / sizes.sum() - 1) * icc)
+    effect = float(1 + ((sizes**2).sum() / sizes.sum() - 1) * icc)
+    if not effect > 0:
+        raise ValueError(f"Clusters of this size cannot have a correlation as low as {icc}: the "
+                         "variance would be negative.")
+    return effect
 
 
 def power(difference: float, sd: float, n_queries: int, design: float = 1.0,
@@ -163,12 +167,16 @@ def queries_needed(difference: float, sd: float, chance: float = 0.8, design: fl
                          f"design, and 0 < alpha < chance < 1; got {difference}, {sd}, {design}, "
                          f"{alpha} and {chance}.")
     quantiles = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(chance)
-    return math.ceil(design * (quantiles * sd / difference)**2)
+    needed = design * (quantiles * sd / difference)**2
+    if not needed < 1e15:
+        raise ValueError(f"No study sees a difference of {difference} where sd is {sd}.")
+    return math.ceil(needed)
 
 
 def _check(values: np.ndarray, labels: np.ndarray) -> None:
     if values.ndim != 1 or len(values) == 0 or values.shape != labels.shape:
         raise ValueError("Expected one row of values, at least one, and a cluster for each; got "
                          f"shapes {values.shape} and {labels.shape}.")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError("A value is infinite or not a number.")
+    check_labels(labels)
+    if values.dtype.kind == "f" and not (np.abs(values) < 1e100).all():
+        raise ValueError("A value is 1e100 or more, infinite or not a number.")

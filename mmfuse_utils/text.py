@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, repeat
+from numbers import Real
 from pathlib import Path
 
 import gensim
@@ -90,14 +91,21 @@ def train_word_vectors(sentences: Iterable[Sequence[str]], **settings: object) -
     """Train word2vec with gensim on token lists; `settings` override `SETTINGS`.
 
     gensim leaves out what comes after the 10,000th token of a list, so longer ones are cut into
-    pieces; no window reaches across a cut. Raises TypeError as `check_tokens` does.
+    pieces; no window reaches across a cut. Raises TypeError as `check_tokens` does, ValueError
+    when nothing is left to learn from.
 
     >>> vectors = train_word_vectors([["red", "apple"], ["green", "apple"]] * 20, epochs=1)
     >>> vectors["apple"].shape
     (100,)
     """
     settings = {**SETTINGS, **settings}
-    pieces = [tokens[start:start + MAX_WORDS_IN_BATCH] for tokens in check_tokens(sentences)
+    sentences = check_tokens(sentences)
+    counts = Counter(chain.from_iterable(sentences))
+    if max(counts.values(), default=0) < settings["min_count"] or settings["epochs"] < 1:
+        raise ValueError("Training needs a word that occurs min_count times and an epoch or more; "
+                         f"got {max(counts.values(), default=0)} times at most, with min_count="
+                         f"{settings['min_count']} and epochs={settings['epochs']}.")
+    pieces = [tokens[start:start + MAX_WORDS_IN_BATCH] for tokens in sentences
               for start in range(0, len(tokens), MAX_WORDS_IN_BATCH)]
     return Word2Vec(pieces, callbacks=[_Progress(settings["epochs"])], **settings).wv
 
@@ -170,8 +178,10 @@ def sentence_vectors(token_lists: Sequence[Sequence[str]], vectors: KeyedVectors
         zeros, which has no direction, are left out; a text with no known word gets a row of
         zeros, which is equally far from everything.
 
-    Raises TypeError as `check_tokens` does, ValueError for a vector or a weight that is infinite
-    or not a number. Source: Mikolov et al. (2013) for the mean as a phrase vector.
+    Raises TypeError as `check_tokens` does, ValueError for a vector that is infinite or not a
+    number, and for a weight that is neither 0 nor of a size from 1e-9 to 1e9.
+
+    Source: Mikolov et al. (2013) for the mean as a phrase vector.
 
     >>> kv = KeyedVectors(2); kv.add_vectors(["red", "car"], np.eye(2))
     >>> sentence_vectors([["red", "car"], ["zzz"]], kv).round(2).tolist()
@@ -179,8 +189,8 @@ def sentence_vectors(token_lists: Sequence[Sequence[str]], vectors: KeyedVectors
     """
     token_lists = check_tokens(token_lists)
     known = set(chain.from_iterable(token_lists)) & vectors.key_to_index.keys()
-    units = {word: _weighted_unit(word, vectors, (weights or {}).get(word, 1.0))
-             for word in known}
+    weights = {} if weights is None else weights
+    units = {word: _weighted_unit(word, vectors, weights.get(word, 1.0)) for word in known}
     rows = np.zeros((len(token_lists), vectors.vector_size), dtype=np.float32)
     for row, tokens in zip(rows, token_lists, strict=True):
         for word in tokens:
@@ -194,7 +204,10 @@ def _weighted_unit(word: str, vectors: KeyedVectors, weight: float) -> np.ndarra
     """The word's vector at length `weight`; zeros stay zeros."""
     vector = vectors.get_vector(word)
     length = np.linalg.norm(vector)
-    if not (np.isfinite(length) and np.isfinite(weight)):
-        raise ValueError(f"The vector or the weight of {word!r} is infinite or not a number, so "
-                         "no mean can be made of it.")
-    return weight * (vector / length if length > 0 else vector)
+    if not np.isfinite(length):
+        raise ValueError(f"The vector of {word!r} is infinite or not a number, so no mean can be "
+                         "made of it.")
+    if not isinstance(weight, Real) or not (weight == 0 or 1e-9 <= abs(weight) <= 1e9):
+        raise ValueError(f"The weight of {word!r} must be 0 or a number of a size from 1e-9 to "
+                         f"1e9; got {weight!r}.")
+    return float(weight) * (vector / length if length > 0 else vector)

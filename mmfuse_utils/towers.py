@@ -1,5 +1,6 @@
 """Two towers: one small network for each modality, trained so that pairs meet in one space."""
 
+from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from mmfuse_utils.estimators import JointSpace, check_positive
+from mmfuse_utils.metrics import check_labels
 from mmfuse_utils.retrieval import unit_rows
 
 # The part of an array that standardizing needs: its mean row and one scale for all columns.
@@ -29,6 +31,7 @@ def contrastive_loss(text: torch.Tensor, image: torch.Tensor,
     >>> round(contrastive_loss(rows, rows, temperature=1.0).item(), 4)  # log(e + 2) - 1
     0.5514
     """
+    check_positive("temperature", temperature)
     scores = text @ image.T / temperature
     own = torch.arange(len(scores), device=scores.device)
     return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
@@ -134,6 +137,7 @@ class TwoTower(JointSpace):
             self.text_tower_ = make_tower(text.shape[1], *shape)
             self.image_tower_ = make_tower(image.shape[1], *shape)
             self.losses_ = self._train(x, y, concepts)
+        self._is_fitted = True
         return self
 
     def _train(self, x: torch.Tensor, y: torch.Tensor, concepts: np.ndarray) -> list[float]:
@@ -153,6 +157,9 @@ class TwoTower(JointSpace):
                 optimizer.step()
                 total += loss.item()
             losses.append(total / len(batches))
+            if not np.isfinite(losses[-1]):
+                raise ValueError(f"The loss of epoch {len(losses)} is infinite or not a number; "
+                                 "take a smaller lr or weight_decay.")
         towers.eval()
         return losses
 
@@ -167,20 +174,23 @@ class TwoTower(JointSpace):
         return _embed(self.image_tower_, image, self.image_scaling_)
 
     def _check_settings(self) -> None:
-        for name, lowest in (("dim", 1), ("hidden", 0), ("epochs", 1), ("batch_size", 2)):
+        for name, lowest in (("dim", 1), ("hidden", 0), ("epochs", 1), ("batch_size", 2),
+                             ("seed", 0)):
             value = getattr(self, name)
-            if not value >= lowest:
-                raise ValueError(f"{name} must be {lowest} or more; got {value}.")
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
+                raise ValueError(f"{name} must be a whole number, {lowest} or more; got "
+                                 f"{value!r}.")
         for name in ("temperature", "lr"):
             check_positive(name, getattr(self, name))
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay must not be negative; got {self.weight_decay}.")
+        for name, limit, words in (("dropout", 1.0, "at least 0 and below 1"),
+                                   ("weight_decay", np.inf, "0 or more, and finite")):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < limit:
+                raise ValueError(f"{name} must be {words}; got {value!r}.")
 
 
 def _check_concepts(concepts: np.ndarray | None, n_pairs: int) -> np.ndarray:
-    concepts = np.arange(n_pairs) if concepts is None else np.asarray(concepts)
+    concepts = np.arange(n_pairs) if concepts is None else check_labels(concepts)
     if concepts.shape != (n_pairs,):
         raise ValueError(f"fit needs one concept for each of the {n_pairs} pairs; got shape "
                          f"{concepts.shape}.")

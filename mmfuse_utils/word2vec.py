@@ -67,6 +67,7 @@ class SkipGram(BaseEstimator):
             if not isinstance(value, kind) or not low <= value <= high:
                 raise ValueError(f"{name} must be {'a whole' if name in WHOLE else 'a'} number "
                                  f"from {low} to {high}, got {value!r}")
+        vars(self).pop("vectors_", None)    # if this fit fails, the model is none
         self.vocabulary_, self.counts_, words, sentence = index_corpus(sentences, self.min_count)
         table = np.zeros((len(self.counts_), 2, self.dim), np.float32)
         start = np.random.default_rng(self.seed).random((len(table), self.dim), np.float32)
@@ -81,7 +82,7 @@ class SkipGram(BaseEstimator):
 
     def most_similar(self, word: str, n: int = 10) -> list[tuple[str, float]]:
         """The n other words of largest cosine with `word`; KeyError for an unknown word."""
-        check_is_fitted(self)
+        check_is_fitted(self, "vectors_")
         if word not in self.vocabulary_:
             near = ", ".join(difflib.get_close_matches(word, self.vocabulary_)) or "nothing"
             raise KeyError(f"{word!r} is not in the vocabulary; near in spelling: {near}")
@@ -93,7 +94,7 @@ class SkipGram(BaseEstimator):
 
     def to_keyed_vectors(self) -> KeyedVectors:
         """The word vectors, with the counts, as a gensim KeyedVectors."""
-        check_is_fitted(self)
+        check_is_fitted(self, "vectors_")
         keyed = KeyedVectors(self.dim)
         keyed.add_vectors(list(self.vocabulary_), self.vectors_)
         keyed.expandos["count"] = self.counts_.copy()       # what keyed.get_vecattr reads

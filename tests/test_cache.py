@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import urllib.error
 from pathlib import Path
 
 import numpy as np
@@ -245,8 +246,10 @@ ERRORS = {
 def test_what_cannot_be_written_is_said_in_one_paragraph(reason, folder, monkeypatch):
     error, words = ERRORS[reason]
 
-    def save(path, array):
+    def save(path, array, allow_pickle):
         Path(path).write_bytes(b"half")
+        if error.errno in (errno.EACCES, errno.EROFS):
+            error.filename = str(path)
         raise error
 
     monkeypatch.setattr(np, "save", save)
@@ -448,6 +451,30 @@ def test_check_compares_every_byte_and_has_it_mended():
     assert [passed for passed, _ in found] == [False, False, True]
     assert "sums/key.npy in the cache is incomplete" in found[0][1]
     assert "things/one in the cache has changed (a)" in found[1][1]
+    again = list(check.cache_checks())      # what was found is found until it is mended
+    assert [passed for passed, _ in again] == [False, False, True]
     keep(target, make_folder)
+    cached_array("sums", "key", lambda: np.arange(5.0))
     assert (target / "a").read_text() == "first"
     assert [passed for passed, _ in check.cache_checks()] == [True]
+
+
+COMPUTING = [OSError("image file is truncated"), TimeoutError("timed out"),
+             urllib.error.URLError("no route to host"), IsADirectoryError(21, "Is a directory"),
+             ConnectionError("refused"), PermissionError(errno.EACCES, "Permission denied")]
+
+
+@pytest.mark.parametrize("error", COMPUTING, ids=lambda error: type(error).__name__)
+def test_what_fails_while_computing_is_not_called_a_full_disk(error):
+    def fail():
+        raise error
+
+    with pytest.raises(type(error)):
+        cached_array("sums", "key", fail)
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        cached_array("sums", "none", lambda: None)
+
+
+def test_what_is_masked_counts():
+    a, b = (np.ma.masked_array([1, 2], mask) for mask in ([0, 1], [1, 0]))
+    assert content_key(a) != content_key(b) != content_key(np.array([1, 2]))

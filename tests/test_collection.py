@@ -285,3 +285,44 @@ def test_a_gallery_names_the_concept_that_a_style_lacks(emoji):
     missing = np.setdiff1d(np.arange(len(emoji)), table.concept_row[table.style == "emojione"])[0]
     with pytest.raises(ValueError, match=f"{emoji.ids[missing]} has no picture in the styles"):
         emoji.gallery([missing], 0, ["emojione"])
+
+
+def test_names_in_hindi_are_not_near_for_a_shared_letter():
+    collection = make(["बिल्ली कुत्ता", "कमल", "किताब", "बिल्ली"])
+    expected = np.eye(4, dtype=bool)
+    expected[0, 3] = expected[3, 0] = True
+    np.testing.assert_array_equal(near_duplicates(collection), expected)
+
+
+def test_a_strict_split_that_leaves_nothing_is_refused():
+    alike = make(["cat"] * (N_TEST + N_VALIDATION + 50))
+    assert len(alike.split(strict=False).train) == 50
+    with pytest.raises(ValueError, match="leaves 0 concepts for training and 0 for validation"):
+        alike.split()
+
+
+def test_pictures_of_one_style_are_drawn_whatever_their_order():
+    def gallery(paths, salt):
+        table = PictureTable([0] * 5, ["photo"] * 5, tuple(paths))
+        collection = dataclasses.replace(make(["cat"]), pictures=table)
+        return paths[collection.gallery([0], salt)[0]]
+
+    paths = [f"{name}.jpg" for name in "abcde"]
+    drawn = [gallery(paths, salt) for salt in range(20)]
+    assert drawn == [gallery(paths[::-1], salt) for salt in range(20)] and len(set(drawn)) > 2
+    assert make(["cat"]).gallery([]).dtype.kind == "i"
+
+
+@pytest.mark.parametrize(("rows", "styles", "paths"), [
+    ([0], ["x", "y"], ("a",)), ([0, 0], ["x", "y"], "ab"), ([0], ["x"], ("a", "b"))])
+def test_a_picture_table_has_three_entries_a_picture(rows, styles, paths):
+    with pytest.raises(ValueError, match="a concept, a style and a path for each picture"):
+        PictureTable(rows, styles, paths)
+
+
+def test_concepts_that_are_not_there_are_said():
+    for row in (-1, 1):
+        with pytest.raises(ValueError, match="a number from 0 to 0"):
+            dataclasses.replace(make(["cat"]), pictures=PictureTable([row], ["x"], ("a",)))
+        with pytest.raises(ValueError, match=f"There is no concept {row}, only 0 to 0"):
+            make(["cat"]).gallery([row])

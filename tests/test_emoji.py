@@ -96,8 +96,10 @@ def test_an_unknown_language_names_the_known_ones():
     with pytest.raises(ValueError, match="'tlh'") as caught:
         load_emoji(("en", "tlh"))
     assert all(f" {language}" in str(caught.value) for language in ("en", "de", "zh-Hant"))
-    with pytest.raises(ValueError, match="English is required"):
+    with pytest.raises(ValueError, match="a list of languages with 'en' in it"):
         load_emoji(("de",))
+    with pytest.raises(ValueError, match="a list of languages"):
+        load_emoji("en")
 
 
 @pytest.mark.parametrize(("name", "expected"), [

@@ -127,3 +127,55 @@ def test_word2vec_says_what_it_expects_in_place_of_a_table(tokens):
         SkipGram().fit(tokens)
     with pytest.raises(NotFittedError):
         SkipGram().to_keyed_vectors()
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_columns_in_another_order_are_noticed(name):
+    text, image = tables()
+    frame = pd.DataFrame(text, columns=list("abc"))
+    model = clone(PAIRED[name]).fit(frame, image)
+    np.testing.assert_array_equal(model.embed_text(frame), model.embed_text(text))
+    with pytest.raises(ValueError, match="columns of text are not those of fit"):
+        model.embed_text(frame[["c", "a", "b"]])
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_a_fit_that_failed_leaves_nothing_to_use(name):
+    text, image = tables()
+    model = clone(PAIRED[name]).fit(text, image)
+    for bad in ((text, image[:-1]), (text * np.nan, image)):
+        with pytest.raises(ValueError):     # noqa: PT011  which one is tested above
+            model.fit(*bad)
+        with pytest.raises(NotFittedError):
+            model.embed_text(text)
+
+
+def test_a_word2vec_fit_that_failed_leaves_nothing_to_use():
+    model = SkipGram(dim=4, min_count=1, subsample=0, epochs=1, progress=False)
+    model.fit([["red", "apple"]] * 5)
+    with pytest.raises(ValueError, match="share a sentence"):
+        model.fit([["red"], ["apple"]])
+    with pytest.raises(NotFittedError):
+        model.most_similar("red")
+
+
+@pytest.mark.parametrize("model", [RidgeMap(1e-12), KernelMap(1e-12)], ids=["ridge", "kernel"])
+def test_a_penalty_that_drowns_in_rounding_is_said(model):
+    rows = np.repeat(np.random.default_rng(0).normal(size=(3, 40)), 8, axis=0).astype(np.float32)
+    with pytest.raises(ValueError, match="alpha is too small for rows that repeat each other"):
+        model.fit(rows, rows)
+
+
+@pytest.mark.parametrize("alpha", ["a", None, True, np.ones(2), np.inf])
+def test_a_penalty_is_a_number(alpha):
+    with pytest.raises(ValueError, match="alpha must be positive and finite"):
+        RidgeMap(alpha).fit(*tables())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_conse_takes_any_temperature(dtype):
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(1000), 5).astype(dtype)
+    labels = rng.normal(size=(1000, 3)).astype(dtype)
+    for temperature in (1e-3, 0.05, 1.0, 1e3):
+        assert np.isfinite(ConSE(10, temperature).fit(labels).embed_image(shares)).all()

@@ -388,7 +388,8 @@ def test_an_interval_of_what_is_no_number_is_refused(number, statistic):
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3,)])
 @pytest.mark.parametrize("metric", [ranks, ranked_relevance, mean_average_precision])
 def test_a_ranking_of_nothing_is_refused(metric, shape):
-    with pytest.raises(ValueError, match="at least one query and one item; got shape"):
+    with pytest.raises(ValueError, match="at least one query and one item; got shape"
+                       if len(shape) == 2 else "Expected a table of numbers"):
         metric(np.ones(shape), np.ones(shape))
 
 
@@ -396,3 +397,23 @@ def test_a_ranking_of_nothing_is_refused(metric, shape):
 def test_a_gain_that_means_nothing_is_refused(gain):
     with pytest.raises(ValueError, match="A gain below 0 has no meaning, nor"):
         ndcg_at_k(SCORES, np.array([[1, gain, 1]]), 2)
+
+
+def test_an_interval_says_what_it_cannot_use():
+    for values, settings, words in (
+            (np.ones((3, 2)), {}, "one row of numbers"), (np.array(["a"]), {}, "one row of numbers"),
+            ([1, 2], {"statistic": lambda v: np.nan}, "statistic of some resamples"),
+            ([1, 2], {"clusters": [1.0, np.nan]}, "label is missing"),
+            ([1, 2], {"clusters": ["a", None]}, "label is missing")):
+        with pytest.raises(ValueError, match=words):
+            bootstrap_interval(values, **settings)
+
+
+def test_what_is_relevant_is_said_by_index_or_by_table():
+    with pytest.raises(ValueError, match="needs the index of each query's relevant item"):
+        ranks(np.ones((2, 2)), np.array([True, False]))
+    with pytest.raises(ValueError, match="an index below 3 for each"):
+        ranks(np.ones((2, 3)), np.array([0, 3]))
+    for table in (np.array([["a"]]), np.array([[None]]), [1.0]):
+        with pytest.raises(ValueError, match="Expected a table of numbers"):
+            ranks(table, np.array([0]))

@@ -207,7 +207,7 @@ def test_a_query_bank_makes_a_hub_pay():
 @pytest.mark.parametrize("correct", [inverted_softmax, query_bank])
 @pytest.mark.parametrize(("shape", "beta", "message"), [
     ((25, 39), 1, "same 40 items; got shape \\(25, 39\\)"), ((0, 40), 1, "at least one query"),
-    ((40,), 1, "got shape"), ((25, 40), 0, "beta must be positive and finite; got 0")])
+    ((40,), 1, "of shape"), ((25, 40), 0, "beta must be positive and 1e9 at most; got 0")])
 def test_a_bank_that_does_not_fit_is_refused(similarity, correct, shape, beta, message):
     with pytest.raises(ValueError, match=message):
         correct(similarity, np.ones(shape), beta)
@@ -292,14 +292,14 @@ def test_search_leaves_the_number_of_threads_as_it_was():
 @pytest.mark.parametrize(("queries", "items", "arguments", "message"), [
     (np.eye(3), np.eye(4), {}, r"shapes \(3, 3\) and \(4, 4\)"),
     (np.ones(3), np.eye(3), {}, "must be matrices"),
-    (np.eye(3), np.eye(3), {"k": 4}, "between 1 and the number of items, 3; got 4"),
+    (np.eye(3), np.eye(3), {"k": 4}, "k must be a whole number, from 1 to 3; got 4"),
     (np.eye(3), np.eye(3), {"k": 0}, "got 0"),
     (np.full((1, 3), np.nan), np.eye(3), {}, "queries hold a number"),
     (np.eye(3), np.diag([1, 1, -np.inf]), {}, "items hold a number"),
     (np.full((1, 1), 1e30), np.full((2, 1), 1e30), {}, "too large for float32"),
     (np.full((1, 1), 1e30), np.full((2, 1), -1e30), {}, "too large for float32"),
-    (np.eye(3), np.eye(3), {"block": 0}, "must be positive; got 0 and 1"),
-    (np.eye(3), np.eye(3), {"threads": 0}, "must be positive; got None and 0")])
+    (np.eye(3), np.eye(3), {"block": 0}, "block must be a whole number, 1 or more; got 0"),
+    (np.eye(3), np.eye(3), {"threads": 0}, "threads must be a whole number, 1 or more; got 0")])
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_search_refuses_what_it_cannot_rank(queries, items, arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -363,3 +363,20 @@ def test_the_recorded_benchmark_is_whole_and_its_programs_agreed():
 def test_rows_cannot_be_made_from_nothing(rows, n, noise):
     with pytest.raises(ValueError, match="got"):
         inflate(rows, n, noise)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1.0, 1e18, 1e30])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_any_size_have_a_direction(scale, dtype):
+    rows = np.array([[3, 4], [0, 0], [-1, 0]], dtype) * dtype(scale)
+    np.testing.assert_allclose(unit_rows(rows), [[0.6, 0.8], [0, 0], [-1, 0]], rtol=1e-6)
+    for number in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="no direction"):
+            unit_rows(np.array([[1, number]], dtype))
+
+
+@pytest.mark.parametrize("use", [partial(top_k, k=1), csls, inverted_softmax, unit_rows])
+def test_what_is_no_table_of_numbers_is_said(use):
+    for odd in (np.ones(3), np.array([["a"]]), np.array([[None]]), np.ones((1, 2, 3))):
+        with pytest.raises(ValueError, match="Expected a table of numbers"):
+            use(odd)

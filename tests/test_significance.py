@@ -212,3 +212,12 @@ def test_many_queries_take_little_memory_and_give_the_same():
 def test_numbers_that_mean_nothing_are_refused(odd):
     with pytest.raises(ValueError, match="got|infinite or not a number"):
         odd()
+
+
+def test_what_would_overflow_is_refused():
+    for odd in (lambda: paired_permutation_test(np.full(3, 1e308)),
+                lambda: intraclass_correlation(np.array([1e200, 2e200, 1]), np.array([1, 1, 2])),
+                lambda: design_effect(np.zeros(10), -1), lambda: queries_needed(1e-200, 0.4),
+                lambda: paired_permutation_test(np.arange(3), np.array([1, np.nan, np.nan]))):
+        with pytest.raises(ValueError, match="1e100|negative|No study|missing"):
+            odd()

@@ -212,6 +212,17 @@ def test_a_package_that_lost_something_is_fetched_again(npm, how):
 
 
 @pytest.mark.parametrize("how", ["removed", "emptied", "one letter"])
+def test_a_file_brought_by_hand_mends_what_is_damaged(tarball, how, capsys):
+    install_tarball(tarball)
+    spoil(SOURCES["local"].folder, how)
+    assert listing.main(["--list", "--from", str(tarball)]) == 0
+    assert_good(SOURCES["local"].folder)
+    for missing in (tarball.with_name("none.tgz"), tarball.parent):
+        assert listing.main(["--list", "--from", str(missing)]) == 1
+        assert f"There is no file {missing}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied", "one letter"])
 def test_the_data_command_compares_every_byte_and_mends(npm, how, monkeypatch, capsys):
     monkeypatch.setattr(listing, "SOURCES", {"local": SOURCES["local"]})
     spoil(package_path("local"), how)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from gensim.models import KeyedVectors
 from hypothesis import given, settings
@@ -92,10 +93,23 @@ def test_a_number_that_is_none_is_named(vectors, number):
     keyed.add_vectors(["cat", "dog"], np.array([[3, 4], [number, 0]], np.float32))
     assert np.isfinite(sentence_vectors([["cat"]], keyed)).all()
     for weights in (None, {"dog": 0.0}):
-        with pytest.raises(ValueError, match="'dog' is infinite or not a number"):
+        with pytest.raises(ValueError, match="vector of 'dog' is infinite or not a number"):
             sentence_vectors([["cat"], ["dog"]], keyed, weights)
-    with pytest.raises(ValueError, match="weight of 'tree'"):
-        sentence_vectors([["red", "tree"]], vectors, {"tree": number})
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, 1e39, 1e-30, None, "1"])
+def test_a_weight_that_is_none_is_named(vectors, weight):
+    with pytest.raises(ValueError, match="weight of 'tree' must be 0 or a number of a size"):
+        sentence_vectors([["red", "tree"]], vectors, {"tree": weight})
+    series = pd.Series({"tree": 2.0})
+    np.testing.assert_array_equal(sentence_vectors([["red", "tree"]], vectors, series),
+                                  sentence_vectors([["red", "tree"]], vectors, dict(series)))
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"min_count": 50}])
+def test_training_on_nothing_is_said(settings):
+    with pytest.raises(ValueError, match="Training needs a word that occurs min_count"):
+        train_word_vectors([["red", "apple"], ["green", "pear"]], **settings)
 
 
 def test_a_long_text_is_learned_to_its_end():

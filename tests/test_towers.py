@@ -220,12 +220,18 @@ def test_numbers_that_are_none_are_refused(side):
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ({"dim": 0}, "dim must be 1 or more; got 0"), ({"hidden": -1}, "hidden must be 0 or more"),
-    ({"epochs": 0}, "epochs must be 1 or more"), ({"batch_size": 1}, "batch_size must be 2"),
-    ({"temperature": 0}, "temperature must be positive and finite; got 0"), ({"lr": -1}, "lr must be pos"),
+    ({"dim": 0}, "dim must be a whole number, 1 or more; got 0"),
+    ({"hidden": -1}, "hidden must be a whole number, 0 or more"),
+    ({"epochs": 0}, "epochs must be a whole number, 1 or more"),
+    ({"batch_size": 1}, "batch_size must be a whole number, 2 or more"),
+    ({"temperature": 0}, "temperature must be positive and finite; got 0"),
+    ({"lr": -1}, "lr must be positive"),
     ({"temperature": float("nan")}, "temperature must be positive and finite; got nan"),
+    ({"dim": 1.5}, "dim must be a whole"), ({"epochs": True}, "epochs must be a whole"),
+    ({"seed": None}, "seed must be a whole number, 0 or more"), ({"lr": "a"}, "lr must be pos"),
+    ({"weight_decay": np.inf}, "weight_decay must be 0"), ({"lr": 1e30}, "loss of epoch"),
     ({"dropout": 1}, "dropout must be at least 0 and below 1; got 1"),
-    ({"weight_decay": -0.1}, "weight_decay must not be negative; got -0.1")])
+    ({"weight_decay": -0.1}, "weight_decay must be 0 or more, and finite; got -0.1")])
 def test_settings_that_make_no_sense_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         TwoTower(**setting).fit(*planted(20))

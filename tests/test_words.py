@@ -34,6 +34,13 @@ def test_words_of_other_scripts_and_keyboards_stay_whole(text, expected):
     assert tokens(text) == [unicodedata.normalize("NFC", word) for word in expected]
 
 
+@pytest.mark.parametrize(("text", "expected"), [
+    ("می\u200cخواهم", "میخواهم"), ("a\u200db", "ab"), ("a\u200eb", "ab"), ("a\u034fb", "ab"),
+    ("𑄇𑄴𑄥", "𑄇𑄴𑄥"), ("𞤆𞤵𞥅", "𞤨𞤵𞥅"), ("a½b", "a b"), ("①", "")])
+def test_what_nobody_sees_does_not_cut_and_no_number_is_a_letter(text, expected):
+    assert tokens(text) == expected.split()
+
+
 @pytest.mark.parametrize("odd", [None, 3, float("nan"), b"cat", ["cat"]])
 def test_only_a_text_has_words(odd):
     with pytest.raises(TypeError, match="Expected a text such as"):

@@ -1,6 +1,7 @@
 """`Collection`: concepts with texts and pictures, split without leaks."""
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmfuse_utils.data.pictures import PIXELS, load_images
-from mmfuse_utils.data.words import normalize
+from mmfuse_utils.data.words import MARKS, normalize
 
 # Words that two names may share without the concepts being near-duplicates: function words,
 # and words that say how something is drawn rather than what it is.
 STOP_WORDS = frozenset("a an and at in of on or the to with for from no not face symbol sign "
                        "medium light dark large small left right up down".split())
 N_TEST, N_VALIDATION, JACCARD = 200, 100, 0.4
+CONTENT = re.compile(rf"[\w{MARKS}]+")
 
 Texts = tuple[tuple[str, ...], ...]
 
@@ -35,6 +37,14 @@ class PictureTable:
     concept_row: np.ndarray
     style: np.ndarray
     path: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for field in ("concept_row", "style"):
+            object.__setattr__(self, field, np.asarray(getattr(self, field)))
+        sizes = len(self.concept_row), len(self.style), len(self.path)
+        if isinstance(self.path, str) or len(set(sizes)) != 1:
+            raise ValueError("A picture table needs a concept, a style and a path for each "
+                             f"picture; got {sizes[0]}, {sizes[1]} and {self.path!r:.60}.")
 
     def __len__(self) -> int:
         return len(self.path)
@@ -68,6 +78,10 @@ class Collection:
             if len(getattr(self, field)) != len(self.ids):
                 raise ValueError(f"{field} needs one entry for each of the {len(self.ids)} "
                                  f"concepts; got {len(getattr(self, field))}.")
+        rows = self.pictures.concept_row
+        if len(rows) and not (0 <= rows.min() and rows.max() < len(self.ids)):
+            raise ValueError(f"A picture's concept is a number from 0 to {len(self.ids) - 1}; got "
+                             f"{rows.min()} to {rows.max()}.")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,14 +111,18 @@ class Collection:
             allowed = np.isin(self.pictures.style, list(styles))
         chosen = []
         for concept in concepts:
+            if not 0 <= concept < len(self.ids):
+                raise ValueError(f"There is no concept {concept}, only 0 to {len(self.ids) - 1}.")
             rows = np.flatnonzero((self.pictures.concept_row == concept) & allowed)
             if len(rows) == 0:
                 raise ValueError(f"Concept {self.ids[concept]} has no picture in the styles "
                                  f"{list(styles or [])}; leave it out, or allow more styles.")
             key = f"{salt}:{self.ids[concept]}:"
-            order = sorted(rows, key=lambda row, key=key: _hash(key + self.pictures.style[row]))
-            chosen.append(order[0])
-        return np.array(chosen)
+            # Pictures of one style are told apart by their files' names, not by their order.
+            chosen.append(min(rows, key=lambda row, key=key: (
+                _hash(key + self.pictures.style[row]),
+                _hash(key + os.path.basename(self.pictures.path[row])))))
+        return np.array(chosen, dtype=int)
 
 
 def check_texts(texts: Texts, n_concepts: int, name: str) -> None:
@@ -128,7 +146,7 @@ def content_words(text: str) -> frozenset[str]:
     >>> sorted(content_words("tiger face"))
     ['tiger']
     """
-    return frozenset(re.findall(r"\w+", normalize(text))) - STOP_WORDS
+    return frozenset(CONTENT.findall(normalize(text))) - STOP_WORDS
 
 
 def near_duplicates(collection: Collection) -> np.ndarray:
@@ -163,8 +181,8 @@ def split_concepts(ids: Sequence[str], near: np.ndarray, salt: int, strict: bool
     strict : drop from train every near-duplicate of a test or validation concept, and from
         validation every near-duplicate of a test concept.
 
-    Plain and strict share the same test concepts. Raises ValueError when there are too few
-    concepts to leave any for training.
+    Plain and strict share the same test concepts. Raises ValueError when no concept is left for
+    training or for validation.
     """
     if len(ids) <= N_TEST + N_VALIDATION:
         raise ValueError(f"A split needs more than {N_TEST + N_VALIDATION} concepts "
@@ -174,4 +192,8 @@ def split_concepts(ids: Sequence[str], near: np.ndarray, salt: int, strict: bool
     if strict:
         train = train[~near[np.ix_(train, np.concatenate([test, validation]))].any(axis=1)]
         validation = validation[~near[np.ix_(validation, test)].any(axis=1)]
+        if not len(train) or not len(validation):
+            raise ValueError(f"The strict split leaves {len(train)} concepts for training and "
+                             f"{len(validation)} for validation: the others resemble test "
+                             "concepts. Use strict=False, or give more concepts that differ.")
     return Split(train, validation, test)

@@ -115,8 +115,9 @@ def load_emoji(languages: Sequence[str] = ("en",)) -> Collection:
 
     Raises ValueError for an unknown language, `FetchError` when data cannot be had.
     """
-    if "en" not in languages:
-        raise ValueError(f"English is required, since the split uses it; got {languages!r}.")
+    if isinstance(languages, str) or "en" not in languages:
+        raise ValueError("Give a list of languages with 'en' in it, which the split uses; got "
+                         f"{languages!r}.")
     entries, folder = _index(), rasterized()
     rows = [(i, style) for i, entry in enumerate(entries) for style in entry["styles"]]
     pictures = PictureTable(

