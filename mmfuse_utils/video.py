@@ -1,6 +1,7 @@
 """From frames to one vector a clip: what a frame shows, and what changes between frames."""
 
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 from PIL import Image
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data.clips import N_FRAMES, ClipTable
-from mmfuse_utils.data.pictures import load_images
+from mmfuse_utils.data.pictures import check_side, load_images
 from mmfuse_utils.vision import Backbone, extract_features, load_backbone
 
 CLIPS_AT_ONCE = 32
@@ -26,7 +27,7 @@ def clip_frame_features(clips: ClipTable, backbone: Backbone | None = None) -> n
 
     def batch_features(frames: np.ndarray) -> np.ndarray:
         flat = extract_features(frames.reshape(-1, *frames.shape[2:]), backbone)
-        return flat.reshape(len(frames), N_FRAMES, -1)
+        return flat.reshape(len(frames), N_FRAMES, flat.shape[1])
 
     return cached_array("clips", key, lambda: _in_batches(clips, batch_features, "Clip features"))
 
@@ -40,7 +41,7 @@ def clip_subject_features(clips: ClipTable, backbone: Backbone | None = None) ->
     def batch_features(frames: np.ndarray) -> np.ndarray:
         crops = moving_crops(frames)
         flat = extract_features(crops.reshape(-1, *crops.shape[2:]), backbone)
-        return flat.reshape(len(frames), len(LOOKS), -1).mean(axis=1)
+        return flat.reshape(len(frames), len(LOOKS), flat.shape[1]).mean(axis=1)
 
     return cached_array("clips", key, lambda: _in_batches(clips, batch_features, "Clip subjects"))
 
@@ -50,7 +51,7 @@ def clip_motion_features(clips: ClipTable) -> np.ndarray:
     key = content_key("motion maps", MAP_SIZE, THRESHOLD, clips.content_key())
 
     def batch_maps(frames: np.ndarray) -> np.ndarray:
-        return motion_maps(frames).reshape(len(frames), -1)
+        return motion_maps(frames).reshape(len(frames), 5 * MAP_SIZE ** 2)
 
     return cached_array("clips", key, lambda: _in_batches(clips, batch_maps, "Clip motion"))
 
@@ -76,7 +77,9 @@ def clip_features(clips: ClipTable) -> np.ndarray:
 
 def _in_batches(clips: ClipTable, compute: Callable[[np.ndarray], np.ndarray],
                 name: str) -> np.ndarray:
-    starts = tqdm(range(0, len(clips), CLIPS_AT_ONCE), desc=name, unit="batch", mininterval=1)
+    # Where there are no clips, one batch without any tells the shape.
+    starts = tqdm(range(0, max(1, len(clips)), CLIPS_AT_ONCE), desc=name, unit="batch",
+                  mininterval=1)
     rows = np.arange(len(clips))
     try:
         return np.concatenate([compute(clips.load_frames(rows[i:i + CLIPS_AT_ONCE]))
@@ -86,13 +89,28 @@ def _in_batches(clips: ClipTable, compute: Callable[[np.ndarray], np.ndarray],
         raise
 
 
+def _numbers(frames: np.ndarray, least: int = 1) -> np.ndarray:
+    """Features of frames, (n, n_frames, dim), in a type that neither wraps around nor truncates.
+
+    Whole numbers and truth values become float64, float16 becomes float32, others stay.
+
+    Raises ValueError for another shape, for fewer frames than `least` and for no real numbers.
+    """
+    frames = np.asarray(frames)
+    if frames.ndim != 3 or frames.shape[1] < least or frames.dtype.kind not in "fiub":
+        raise ValueError("Expected numbers of shape (n, n_frames, dim) with n_frames of "
+                         f"{least} or more; got {frames.dtype} of shape {frames.shape}.")
+    return frames.astype(np.result_type(frames, np.float32) if frames.dtype.kind == "f"
+                         else float, copy=False)
+
+
 def pool_mean(frames: np.ndarray) -> np.ndarray:
     """Mean over time: (n, n_frames, dim) to (n, dim). Blind to the order of the frames.
 
     >>> pool_mean(np.array([[[1.0], [2.0], [6.0]]])).tolist()
     [[3.0]]
     """
-    return frames.mean(axis=1)
+    return _numbers(frames).mean(axis=1)
 
 
 def pool_max(frames: np.ndarray) -> np.ndarray:
@@ -101,7 +119,7 @@ def pool_max(frames: np.ndarray) -> np.ndarray:
     >>> pool_max(np.array([[[1.0], [2.0], [6.0]]])).tolist()
     [[6.0]]
     """
-    return frames.max(axis=1)
+    return _numbers(frames).max(axis=1)
 
 
 def pool_last_minus_first(frames: np.ndarray) -> np.ndarray:
@@ -110,6 +128,7 @@ def pool_last_minus_first(frames: np.ndarray) -> np.ndarray:
     >>> pool_last_minus_first(np.array([[[1.0], [2.0], [6.0]]])).tolist()
     [[5.0]]
     """
+    frames = _numbers(frames, least=2)
     return frames[:, -1] - frames[:, 0]
 
 
@@ -121,7 +140,7 @@ def pool_difference(frames: np.ndarray) -> np.ndarray:
     >>> pool_difference(np.array([[[1.0], [2.0], [6.0]]])).tolist()
     [[2.5]]
     """
-    return np.abs(np.diff(frames, axis=1)).mean(axis=1)
+    return np.abs(np.diff(_numbers(frames, least=2), axis=1)).mean(axis=1)
 
 
 def pool_time_weighted(frames: np.ndarray, n_waves: int = 3) -> np.ndarray:
@@ -130,39 +149,59 @@ def pool_time_weighted(frames: np.ndarray, n_waves: int = 3) -> np.ndarray:
 
     Wave k = 1, 2, ... weighs frame t with cos(pi * k * (t + 1/2) / n_frames), as the discrete
     cosine transform does: wave 1 sees a trend, wave 2 a there-and-back, wave 3 a wobble. Odd
-    waves change sign when the clip is reversed. The mean (wave 0) is left out.
+    waves change sign when the clip is reversed. The mean is left out: it is wave 0, and would be
+    wave 2 * n_frames again, so that more than n_waves / 2 frames are needed.
 
     >>> pool_time_weighted(np.array([[[1.0], [1.0], [1.0]]])).round(6).tolist()
     [[0.0, 0.0, 0.0]]
     """
-    n_frames = frames.shape[1]
+    if not isinstance(n_waves, Integral) or n_waves < 1:
+        raise ValueError(f"n_waves must be a whole number, 1 or more; got {n_waves!r}.")
+    frames = _numbers(frames, least=n_waves // 2 + 1)
+    n, n_frames, dim = frames.shape
     time = (np.arange(n_frames) + 0.5) / n_frames
     waves = np.cos(np.pi * np.arange(1, n_waves + 1)[:, None] * time).astype(frames.dtype)
-    return np.einsum("kt,ntd->nkd", waves, frames).reshape(len(frames), -1) / n_frames
+    return np.einsum("kt,ntd->nkd", waves, frames).reshape(n, n_waves * dim) / n_frames
 
 
 def frame_changes(frames: np.ndarray) -> np.ndarray:
     """Change of brightness between neighboring frames: (n, n_frames - 1, height, width).
 
-    frames : (n, n_frames, height, width, 3), uint8. Changes are in gray levels, -255 to 255.
+    frames : (n, n_frames, height, width, 3), uint8, two frames or more. Changes are in gray
+        levels, -255 to 255.
 
     Raises ValueError for another type or shape.
     """
-    if frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:
-        raise ValueError("Expected frames as uint8 of shape (n, n_frames, height, width, 3); got "
+    return np.diff(_pixels(frames).astype(np.float32) @ _BRIGHTNESS, axis=1)
+
+
+def _pixels(frames: np.ndarray, least: int = 2, side: int = 1) -> np.ndarray:
+    """Frames of `least` or more a clip, as arrays; ValueError for another type or shape."""
+    frames = np.asarray(frames)
+    if (frames.dtype != np.uint8 or frames.ndim != 5 or frames.shape[1] < least
+            or frames.shape[-1] != 3 or min(frames.shape[2:4]) < side):
+        raise ValueError("Expected frames as uint8 of shape (n, n_frames, height, width, 3), "
+                         f"n_frames {least} or more, height and width {side} or more; got "
                          f"{frames.dtype} of shape {frames.shape}.")
-    return np.diff(frames.astype(np.float32) @ _BRIGHTNESS, axis=1)
+    return frames
 
 
 def moving_crops(frames: np.ndarray) -> np.ndarray:
     """What moves, cut out and enlarged: (n, 3, 112, 112, 3), uint8.
 
-    frames : (n, n_frames, height, width, 3), uint8, with six frames or more.
+    frames : (n, n_frames, height, width, 3), uint8, seven frames or more of 56 by 56 pixels or
+        more.
 
     In frames 1, 3 and 5, look where the picture changes most, from the frame before and to the
     frame after, in a window of 45 by 45 pixels; cut out 56 by 56 pixels around its center. The
     square root of the change keeps one hard edge from outweighing a whole subject.
+
+    Raises ValueError for another type or shape.
+
+    >>> moving_crops(np.zeros((2, 8, 96, 96, 3), np.uint8)).shape
+    (2, 3, 112, 112, 3)
     """
+    frames = _pixels(frames, least=max(LOOKS) + 2, side=CROP)
     change = np.sqrt(np.abs(frame_changes(frames)))
     crops = []
     for clip, changes in zip(frames, change, strict=True):
@@ -170,7 +209,8 @@ def moving_crops(frames: np.ndarray) -> np.ndarray:
             energy = uniform_filter(changes[look - 1] + changes[look], WINDOW, mode="constant")
             down, right = np.unravel_index(energy.argmax(), energy.shape)
             crops.append(_cut(clip[look], int(right), int(down)))
-    return np.stack(crops).reshape(len(frames), len(LOOKS), CROP_PIXELS, CROP_PIXELS, 3)
+    return np.array(crops, np.uint8).reshape(
+        len(frames), len(LOOKS), CROP_PIXELS, CROP_PIXELS, 3)
 
 
 def _cut(frame: np.ndarray, right: int, down: int) -> np.ndarray:
@@ -199,11 +239,15 @@ def motion_history(changed: np.ndarray) -> np.ndarray:
 
     changed : (n, n_steps, height, width) bool. Returns (n, height, width), float32.
 
-    Source: Bobick and Davis (2001), section 3.2.
+    Raises ValueError for another type or shape. Source: Bobick and Davis (2001), section 3.2.
 
     >>> motion_history(np.array([[[[True, False, False]], [[False, True, False]]]])).tolist()
     [[[0.5, 1.0, 0.0]]]
     """
+    changed = np.asarray(changed)
+    if changed.dtype != bool or changed.ndim != 4 or changed.shape[1] < 1:
+        raise ValueError("Expected truth values of shape (n, n_steps, height, width), one step or "
+                         f"more; got {changed.dtype} of shape {changed.shape}.")
     n_steps = changed.shape[1]
     time = np.arange(1, n_steps + 1, dtype=np.float32) / n_steps
     return (changed * time[:, None, None]).max(axis=1)
@@ -236,13 +280,16 @@ def _centered(maps: np.ndarray, mass: np.ndarray) -> np.ndarray:
     down = (mass.sum(axis=2) @ np.arange(height)) / total
     right = (mass.sum(axis=1) @ np.arange(width)) / total
     shifts = np.stack([height // 2 - np.rint(down), width // 2 - np.rint(right)], axis=1)
-    return np.stack([np.roll(one, shift, axis=(1, 2))
-                     for one, shift in zip(maps, shifts.astype(int).tolist(), strict=True)])
+    centered = np.empty_like(maps)
+    for row, shift in enumerate(shifts.astype(int).tolist()):
+        centered[row] = np.roll(maps[row], shift, axis=(1, 2))
+    return centered
 
 
 def _cell_means(maps: np.ndarray, size: int) -> np.ndarray:
     """Average (..., side, side) over a grid of size by size cells."""
     *_, height, width = maps.shape
+    check_side(size, most=height)
     if height != width or height % size:
         raise ValueError("Expected square frames with a side that is a multiple of "
                          f"{size} pixels; got {height} by {width}.")

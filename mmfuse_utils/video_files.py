@@ -3,9 +3,12 @@
 import contextlib
 import io
 import math
+import mmap
 import types
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
+from numbers import Real
 from pathlib import Path
 
 import av
@@ -14,10 +17,12 @@ from PIL import Image, ImageOps
 
 from mmfuse_utils.cache import write_then_rename
 from mmfuse_utils.data.clips import N_FRAMES, PIXELS
-from mmfuse_utils.data.pictures import MAX_PIXELS, Paths, on_white, read_each
+from mmfuse_utils.data.lengths import promised_length
+from mmfuse_utils.data.pictures import MAX_PIXELS, Paths, check_side, on_white, read_each
 
 CODECS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".gif": "gif"}
-SLOWEST, FASTEST = 0.001, {".mp4": 1000, ".webm": 1000, ".gif": 100}  # frames a second
+SLOWEST = {".mp4": 0.001, ".webm": 0.001, ".gif": 0.002}  # frames a second; in a GIF, a frame
+FASTEST = {".mp4": 1000, ".webm": 1000, ".gif": 100}       # lasts 655.35 seconds at most
 WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
 GAP = 10.0  # seconds; a recording that goes on after more is another one, put behind the first
 LATE = 32  # frames; none is that far from its place, so that after so many no earlier one comes
@@ -27,8 +32,8 @@ def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8
     """Write frames to a video file; the name's ending says which kind: .mp4, .webm or .gif.
 
     frames : (n_frames, height, width, 3), uint8, height and width even. rate : frames a second,
-        such as 8, 29.97 or Fraction(30000, 1001); 100 at most in a GIF, which counts time in
-        hundredths of a second.
+        such as 8, 29.97 or Fraction(30000, 1001); from 0.002 to 100 in a GIF, which counts time
+        in hundredths of a second, from 0.001 to 1000 in the other kinds.
 
     All three kinds lose something: MP4 and WebM keep color at half the resolution, GIF keeps
     256 colors. Raises ValueError for another ending, shape, type or rate, and `WriteError` for
@@ -43,19 +48,22 @@ def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8
     path = Path(path)
     if path.suffix not in CODECS:
         raise ValueError(f"{path.name} should end in one of {', '.join(CODECS)}.")
+    frames = _stacked(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or any(
             side % 2 for side in frames.shape[1:3]) or frames.size == 0:
         raise ValueError("Expected frames as uint8 of shape (n_frames, height, width, 3), height "
                          f"and width even; got {frames.dtype} of shape {frames.shape}.")
     is_gif = path.suffix == ".gif"
-    if not SLOWEST <= rate <= FASTEST[path.suffix]:
-        raise ValueError(f"Expected from {SLOWEST} to {FASTEST[path.suffix]} frames a second in "
-                         f"a {path.suffix} file; got {rate}.")
+    slowest, fastest = SLOWEST[path.suffix], FASTEST[path.suffix]
+    if not _is_number(rate) or not slowest <= rate <= fastest:
+        raise ValueError(f"Expected from {slowest} to {fastest} frames a second in a "
+                         f"{path.suffix} file; got {rate!r}.")
     with (write_then_rename(path) as temporary, open(temporary, "wb") as file,
           av.open(file, "w", format=path.suffix[1:]) as container):
         # Each frame of a GIF is stored whole: FFmpeg takes equal numbers for equal colors,
         # although each frame has colors of its own.
-        stream = container.add_stream(CODECS[path.suffix], Fraction(rate).limit_denominator(1001),
+        exact = Fraction(float(rate)).limit_denominator(1001)
+        stream = container.add_stream(CODECS[path.suffix], exact,
                                       options={"gifflags": "0"} if is_gif else {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "pal8" if is_gif else "yuv420p"
@@ -63,6 +71,19 @@ def write_video(path: str | Path, frames: np.ndarray, rate: float | Fraction = 8
             picture = _with_palette(frame) if is_gif else av.VideoFrame.from_ndarray(frame)
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+
+
+def _stacked(frames: np.ndarray) -> np.ndarray:
+    """Frames, which may come as a list, as one array; ValueError when their sizes differ."""
+    shapes = {np.shape(frame) for frame in frames} if isinstance(frames, (list, tuple)) else ()
+    if len(shapes) > 1:
+        raise ValueError("Expected frames of one size; got frames of shapes "
+                         f"{', '.join(map(str, sorted(shapes)))}.")
+    return np.ascontiguousarray(frames)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (Real, Decimal)) and not math.isnan(value)
 
 
 def _with_palette(frame: np.ndarray) -> av.VideoFrame:
@@ -84,22 +105,28 @@ def load_videos(paths: Paths, size: int = PIXELS, start: float = 0.0,
     them: rotation and mirror marks are obeyed, pixels that are not square made so, transparent
     parts are white. Then the shorter side is resized to `size` and the middle is cut out.
 
-    start, end : read only this part of every video, in seconds from its beginning.
+    start, end : read only this part of every video, in seconds from its beginning. Of several
+        picture tracks, the one marked as default is read.
 
-    Raises TypeError for one path in place of a list, and ValueError naming all files that are
-    missing, broken, cut short (where their kind tells), without a picture track, larger than
-    `MAX_PIXELS` or with fewer than two frames in that part.
+    Raises TypeError for one path in place of a list, ValueError for a size, start or end that
+    makes no sense, and ValueError naming all files that are missing, broken, cut short (where
+    their kind tells), without a picture track, larger than `MAX_PIXELS` or with fewer than two
+    frames in that part.
 
     >>> load_videos([]).shape
     (0, 8, 96, 96, 3)
     """
-    clips = read_each(lambda path: _read(path, size, start, end), paths, "videos")
+    check_side(size)
+    last = math.inf if end is None else end
+    if not (_is_number(start) and _is_number(last) and 0 <= start < last):
+        raise ValueError("Expected a start of 0 seconds or more, and an end after it or None; got "
+                         f"start={start!r}, end={end!r}.")
+    clips = read_each(lambda path: _read(path, size, float(start), float(last)), paths, "videos")
     return np.fromiter(clips, np.dtype((np.uint8, (N_FRAMES, size, size, 3))))
 
 
-def _read(path: str, size: int, start: float, end: float | None) -> np.ndarray:
+def _read(path: str, size: int, start: float, end: float) -> np.ndarray:
     """Two passes, so that a long video never lies in memory: first the times, then the frames."""
-    end = math.inf if end is None else end
     times, trifle = _times(path, end)
     part = times[(times >= start - trifle) & (times <= end + trifle)]
     if len(part) < 2:
@@ -155,9 +182,11 @@ def _opened(path: str) -> Iterator[tuple]:
                       if not stream.disposition & av.stream.Disposition.attached_pic]
             if not tracks:
                 raise ValueError("has no picture track")
-            if tracks[0].codec_context is None:
+            track = max(tracks, key=lambda stream: bool(
+                stream.disposition & av.stream.Disposition.default))    # else the first
+            if track.codec_context is None:
                 raise ValueError("is of a kind that cannot be decoded")
-            yield file, container, tracks[0]
+            yield file, container, track
 
 
 def _decode(container: av.container.InputContainer,
@@ -194,35 +223,10 @@ def _one_after_another(container: av.container.InputContainer,
 
 
 def _check_whole(file: io.BufferedReader, kind: str) -> None:
-    """Raise ValueError when a file ends before it says so; FFmpeg notices it in most kinds.
-
-    A GIF ends with a byte of its own, a Matroska or WebM file tells its length at the beginning.
-    """
-    length, whole = file.seek(0, io.SEEK_END), True
-    if kind == "gif":
-        file.seek(max(0, length - 64))
-        whole = b"\0;" in file.read()
-    if kind.startswith("matroska"):
-        file.seek(0)
-        whole = length >= _matroska_length(file.read(4096))
-    if not whole:
-        raise ValueError(f"is cut short after {length:,} bytes")
-
-
-def _matroska_length(head: bytes) -> int:
-    """Bytes that a file should have: a header, then a segment, each with its length in front.
-
-    Source: RFC 8794, section 6. A live recording tells no length, and 0 is returned.
-    """
-    def after_number(at: int) -> tuple[int, int]:
-        n_bytes = 9 - head[at].bit_length()
-        number = int.from_bytes(head[at:at + n_bytes]) & (1 << 7 * n_bytes) - 1
-        is_unknown = number == (1 << 7 * n_bytes) - 1
-        return at + n_bytes, 0 if is_unknown else number
-
-    start, header = after_number(4)
-    start, segment = after_number(start + header + 4)
-    return start + segment if segment else 0
+    """Raise ValueError when a file ends before it says so; FFmpeg notices it in most kinds."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if len(content) < promised_length(content, kind):
+            raise ValueError(f"is cut short after {len(content):,} bytes")
 
 
 def _upright(frame: av.VideoFrame, aspect: Fraction, size: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data import Collection
-from mmfuse_utils.data.pictures import PIXELS, file_digests, load_images
+from mmfuse_utils.data.pictures import PIXELS, check_side, file_digests, load_images
 
 BATCH_SIZE = 8  # small batches: with 64, the same pictures took twice as long on two cores
 DEFAULT = "efficientnet-lite0"
@@ -106,12 +106,6 @@ def load_backbone(name: str = DEFAULT) -> Backbone:
         return load_backbone(DEFAULT)
 
 
-def _check(images: np.ndarray) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError("Expected pictures as uint8 of shape (n, height, width, 3); got "
-                         f"{images.dtype} of shape {images.shape}.")
-
-
 @torch.inference_mode()
 def extract_features(images: np.ndarray, backbone: Backbone | None = None) -> np.ndarray:
     """One pooled feature vector a picture: (n, dim), float32.
@@ -125,14 +119,19 @@ def extract_features(images: np.ndarray, backbone: Backbone | None = None) -> np
     >>> extract_features(np.zeros((2, 64, 64, 3), np.uint8)).shape
     (2, 1280)
     """
-    _check(images)
+    images = np.asarray(images)
+    if (images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3
+            or 0 in images.shape[1:]):
+        raise ValueError("Expected pictures as uint8 of shape (n, height, width, 3); got "
+                         f"{images.dtype} of shape {images.shape}.")
     backbone = backbone or load_backbone()
     batches = np.array_split(images, max(1, len(images) // BATCH_SIZE))
     return np.concatenate([_forward(batch, backbone) for batch in batches])
 
 
 def _forward(batch: np.ndarray, backbone: Backbone) -> np.ndarray:
-    pixels = torch.from_numpy(batch).to(DEVICE).permute(0, 3, 1, 2)
+    # PyTorch takes no array whose strides are negative, as those of a mirrored picture.
+    pixels = torch.from_numpy(np.ascontiguousarray(batch)).to(DEVICE).permute(0, 3, 1, 2)
     # A GPU's shortened floating-point numbers (TF32) would change the features by 0.4 %.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         return backbone.body(backbone.preprocess(pixels)).cpu().numpy()
@@ -140,8 +139,20 @@ def _forward(batch: np.ndarray, backbone: Backbone) -> np.ndarray:
 
 @torch.inference_mode()
 def class_probabilities(features: np.ndarray, backbone: Backbone | None = None) -> np.ndarray:
-    """ImageNet class probabilities from pooled features: (n, dim) to (n, 1000)."""
+    """ImageNet class probabilities from pooled features: (n, dim) to (n, 1000), float32.
+
+    features : of `extract_features`. backbone : the one that they come from.
+
+    Raises ValueError for another shape.
+
+    >>> class_probabilities(np.zeros((2, 1280))).shape
+    (2, 1000)
+    """
     backbone = backbone or load_backbone()
+    features = np.ascontiguousarray(features, np.float32)
+    if features.ndim != 2 or features.shape[1] != backbone.dim:
+        raise ValueError(f"Expected features of {backbone.name}, (n, {backbone.dim}); got an "
+                         f"array of shape {features.shape}.")
     return backbone.head(torch.from_numpy(features).to(DEVICE)).softmax(dim=1).cpu().numpy()
 
 
@@ -178,8 +189,10 @@ def picture_features(collection: Collection, backbone: Backbone | None = None,
     size : side in pixels to which the pictures are brought, see `load_images`. The cache knows
         pictures by what their files hold, whatever they are called.
 
-    Raises ValueError naming all pictures that cannot be used.
+    Raises ValueError for a size that `load_images` refuses, and one naming all pictures that
+    cannot be used.
     """
+    check_side(size)
     backbone = backbone or load_backbone()
     paths = collection.pictures.path
     key = content_key(backbone.name, backbone.weights, size, file_digests(paths))
@@ -190,7 +203,8 @@ def picture_features(collection: Collection, backbone: Backbone | None = None,
         progress = tqdm(loaded, total=len(batches), desc="Picture features", unit="batch",
                         mininterval=1)
         try:
-            return np.concatenate([extract_features(images, backbone) for images in progress])
+            return np.concatenate([np.empty((0, backbone.dim), np.float32), *(
+                extract_features(images, backbone) for images in progress)])
         except ValueError:
             load_images(paths, size=1)  # names all that cannot be used, not one batch's alone
             raise

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 from mmfuse_utils.data import clips as module
-from mmfuse_utils.data import load_clips, load_emoji
+from mmfuse_utils.data import Collection, PictureTable, load_clips, load_emoji
 from mmfuse_utils.data.clips import (CAMERA, DRIFT, MOTIONS, PHRASES, Pose, draw_clip, ground,
                                      load_every_motion, with_article)
 
@@ -102,12 +102,12 @@ def test_clips_of_a_concept_do_not_depend_on_the_other_concepts(clips, emoji):
     ids, groups, subgroups, names, keywords = (
         tuple(itertools.compress(column, keep)) for column in (
             emoji.ids, emoji.groups, emoji.subgroups, emoji.names["en"], emoji.keywords["en"]))
+    table, even = emoji.pictures, emoji.pictures.concept_row % 2 == 0
     half = dataclasses.replace(
         emoji, ids=ids, groups=groups, subgroups=subgroups, names={"en": names},
         keywords={"en": keywords},
-        pictures=dataclasses.replace(
-            emoji.pictures, concept_row=np.where(emoji.pictures.concept_row % 2 == 0,
-                                                 emoji.pictures.concept_row // 2, -1)))
+        pictures=PictureTable(table.concept_row[even] // 2, table.style[even],
+                              tuple(itertools.compress(table.path, even))))
     assert set(load_clips(half).caption) <= set(clips.caption)
     assert set(load_clips(half).key) <= set(clips.key)
 
@@ -233,6 +233,42 @@ def test_every_motion_of_every_subject(clips, emoji):
     rows = [row for row in range(len(gallery)) if gallery.key[row] == gallery.key[0]]
     first = gallery.load_frames(rows)[:, 0]
     assert len(rows) > 1 and (first == first[0]).all()
+
+
+def few(names, groups, n_pictures):
+    """A collection of a few concepts, the first ones with a picture each."""
+    texts = {"en": tuple((name,) if name else () for name in names)}
+    return Collection(tuple("abcdef"[:len(names)]), texts, texts, groups, groups, PictureTable(
+        np.arange(n_pictures), np.array(["noto"] * n_pictures, dtype=str),
+        tuple(f"{number}.png" for number in range(n_pictures))))
+
+
+NO_CLIPS = [few((), (), 0), few(("tiger",), ("animals-nature",), 0),
+            few(("tiger", "skis"), ("people", "objects"), 2),
+            few((None,), ("animals-nature",), 1)]
+
+
+@pytest.mark.parametrize("collection", NO_CLIPS)
+@pytest.mark.parametrize("load", [load_clips, lambda c: load_every_motion(c, range(len(c)))])
+def test_without_subjects_or_pictures_there_are_no_clips(collection, load):
+    table = load(collection)
+    assert len(table) == 0 and table.subject_row.shape == (0,)
+    assert table.subject_row.dtype.kind == "i" and table.caption == table.key == ()
+    assert table.load_frames([]).shape == (0, 8, 96, 96, 3)
+    assert table.content_key() == load_clips(NO_CLIPS[0]).content_key()
+
+
+def test_no_rows_and_no_concepts(clips, emoji):
+    frames = clips.load_frames([])
+    assert frames.shape == (0, 8, 96, 96, 3) and frames.dtype == np.uint8
+    for nothing in ([], (), np.array([])):
+        assert len(load_every_motion(emoji, nothing)) == 0
+
+
+def test_subjects_without_a_picture_are_left_out():
+    some = few(("tiger", "horse"), ("animals-nature",) * 2, 1)
+    assert set(load_every_motion(some, [0, 1]).subject_row) == {0} == set(
+        load_clips(some).subject_row)
 
 
 def test_captions_are_an_article_a_name_and_a_phrase(clips, emoji):

@@ -46,6 +46,19 @@ def test_files_of_any_mode_become_red_green_blue(drawing, tmp_path, mode):
         np.testing.assert_allclose(right, (90, 100, 160), atol=26 if "P" in mode else 4)
 
 
+@pytest.mark.parametrize("size", [0, -1, 1.5, 8.0, None, "8", (8, 8), 10 ** 9, float("nan")])
+def test_a_size_that_makes_no_sense_blames_no_picture(tmp_path, size):
+    for paths in ([], [tmp_path / "none.png"]):
+        with pytest.raises(ValueError, match="^size must be a whole number of pixels, from 1 to 8"):
+            load_images(paths, size)
+
+
+def test_a_size_is_a_whole_number_of_any_type(drawing, tmp_path):
+    drawing.save(tmp_path / "a.png")
+    for size in (200, np.int64(200), np.uint8(200)):
+        assert load_images([tmp_path / "a.png"], size).shape == (1, 200, 200, 3)
+
+
 def test_transparent_parts_become_white(tmp_path):
     Image.new("RGBA", (30, 30), (200, 0, 0, 0)).save(tmp_path / "nothing.png")
     palette = Image.new("P", (30, 30), 0)

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -9,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mmfuse_utils import video
 from mmfuse_utils.data import load_clips, load_emoji
-from mmfuse_utils.data.clips import MOTIONS, N_FRAMES, PIXELS, draw_clip
+from mmfuse_utils.data.clips import MOTIONS, N_FRAMES, PIXELS, ClipTable, draw_clip
 from mmfuse_utils.metrics import bootstrap_interval
 
 BLIND = (video.pool_mean, video.pool_max, video.pool_difference)
@@ -84,6 +87,69 @@ def test_shapes_of_pooled_features(features):
     assert video.pool_time_weighted(features, n_waves=4).shape == (5, 28)
 
 
+POOLS = (*BLIND, video.pool_last_minus_first, video.pool_time_weighted)
+KINDS = ["?", "u1", "i1", "u2", "i4", "i8", "u8", "f2", "f4", "f8"]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_pooling_neither_wraps_around_nor_truncates(pool, data):
+    """Whatever type the numbers come in, extremes too, and as lists."""
+    kind = data.draw(st.sampled_from(KINDS))
+    shape = data.draw(st.tuples(*map(st.integers, (0, 2, 1), (3, 5, 4))))
+    plain = st.floats(-1e4, 1e4, width=16) if "f" in kind else None
+    frames = data.draw(arrays(kind, shape, elements=plain))
+    exact = pool(frames.astype(float))
+    assert exact.dtype == float and pool(frames).shape == exact.shape
+    assert pool(frames).dtype == (np.float32 if kind in ("f2", "f4") else float)
+    np.testing.assert_allclose(pool(frames), exact, rtol=1e-4, atol=0.1 if "f" in kind else 0)
+    if frames.size:
+        np.testing.assert_allclose(pool(frames.tolist()), exact, rtol=1e-12)
+
+
+def test_pooling_of_bytes_by_hand():
+    frames = np.array([[[200], [10], [250]]], np.uint8)
+    assert video.pool_difference(frames).tolist() == [[215]]
+    assert video.pool_last_minus_first(frames[:, 1:][:, ::-1]).tolist() == [[-240]]
+    waves = video.pool_time_weighted(np.array([[[1], [2], [6]]]))
+    expected = [6 * np.cos(np.pi * k * 5 / 6) + 2 * np.cos(np.pi * k / 2)
+                + np.cos(np.pi * k / 6) for k in (1, 2, 3)]
+    np.testing.assert_allclose(waves * 3, [expected], atol=1e-12)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("wrong", [
+    np.zeros((2, 0, 3)), np.zeros((2, 8)), np.zeros((1, 2, 3, 4)), [], 1.0, None, "abc",
+    np.zeros((2, 8, 3), complex), np.full((1, 2, 1), "a"), np.full((1, 2, 1), None)])
+def test_pooling_refuses_what_are_no_frames(pool, wrong):
+    with pytest.raises(ValueError, match=r"numbers of shape \(n, n_frames, dim\)"):
+        pool(wrong)
+
+
+def test_pooling_of_one_frame():
+    one = np.array([[[1, 2]]])
+    assert video.pool_mean(one).tolist() == video.pool_max(one).tolist() == [[1, 2]]
+    for pool in (video.pool_difference, video.pool_last_minus_first, video.pool_time_weighted):
+        with pytest.raises(ValueError, match="n_frames of 2 or more"):
+            pool(one)
+    assert np.abs(video.pool_time_weighted(one, n_waves=1)).max() < 1e-12
+
+
+@pytest.mark.parametrize("n_waves", [1, 3, 7, 15])
+def test_no_wave_is_the_mean(n_waves):
+    waves = video.pool_time_weighted(np.ones((1, 8, 2)), n_waves)
+    assert np.abs(waves).max() < 1e-12
+    with pytest.raises(ValueError, match="n_frames of 9 or more"):
+        video.pool_time_weighted(np.ones((1, 8, 2)), 16)
+
+
+@pytest.mark.parametrize("n_waves", [0, -1, 1.5, None])
+def test_waves_are_counted(n_waves):
+    with pytest.raises(ValueError, match="n_waves must be a whole number, 1 or more"):
+        video.pool_time_weighted(np.ones((1, 8, 2)), n_waves)
+
+
 def test_motion_history_by_hand():
     changed = np.zeros((1, 4, 2, 2), dtype=bool)
     changed[0, 0, 0, 0] = True  # only at the first of four steps
@@ -145,6 +211,49 @@ def test_a_shape_that_stands_still_is_not_cropped():
     still[:, 5:30, 5:30] = (0, 0, 255)
     crops = video.moving_crops(still[None])[0]
     assert not (crops == (0, 0, 255)).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("see", [video.frame_changes, video.difference_pictures, video.motion_maps,
+                                 video.moving_crops])
+@pytest.mark.parametrize("wrong", [
+    np.zeros((1, 8, 96, 96, 3)), np.zeros((8, 96, 96, 3), np.uint8), [], None, [[[1]]],
+    np.zeros((1, 1, 96, 96, 3), np.uint8), np.zeros((1, 0, 96, 96, 3), np.uint8),
+    np.zeros((1, 8, 0, 0, 3), np.uint8), np.zeros((1, 8, 96, 96, 4), np.uint8)])
+def test_what_are_no_frames_is_refused(see, wrong):
+    with pytest.raises(ValueError, match="frames as uint8 of shape"):
+        see(wrong)
+
+
+@pytest.mark.parametrize("shape", [(6, 96, 96), (8, 55, 96), (8, 96, 55)])
+def test_crops_need_seven_frames_of_their_own_size(shape):
+    with pytest.raises(ValueError, match="n_frames 7 or more, height and width 56 or more"):
+        video.moving_crops(np.zeros((1, *shape, 3), np.uint8))
+    least = np.random.default_rng(0).integers(0, 256, (1, 7, 56, 56, 3), np.uint8)
+    assert video.moving_crops(least).shape == (1, 3, 112, 112, 3)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((1, 7, 8, 8)), np.zeros((7, 8, 8), bool), [], None,
+                                   np.zeros((1, 0, 8, 8), bool)])
+def test_a_history_needs_truth_values(wrong):
+    with pytest.raises(ValueError, match="truth values of shape"):
+        video.motion_history(wrong)
+
+
+@pytest.mark.parametrize("size", [0, -3, 1.5, None, 97])
+def test_a_grid_has_a_whole_number_of_cells(size):
+    for see in (video.difference_pictures, video.motion_maps):
+        with pytest.raises(ValueError, match="size must be a whole number .*from 1 to 96"):
+            see(np.zeros((1, 8, 96, 96, 3), np.uint8), size)
+
+
+def test_of_no_clips_everything_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMFUSE_CACHE", str(tmp_path))
+    clips = ClipTable(np.array([], int), (), (), (), (), ())
+    for make, shape in ((video.clip_frame_features, (8, 1280)),
+                        (video.clip_subject_features, (1280,)),
+                        (video.clip_motion_features, (2880,)), (video.clip_features, (4160,)),
+                        (video.clip_difference_pictures, (7, 32, 32))):
+        assert make(clips).shape == (0, *shape) and make(clips).dtype == np.float32
 
 
 def test_frames_of_another_shape_or_type_are_refused():

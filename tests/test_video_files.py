@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from decimal import Decimal
 from fractions import Fraction
 
 import av
@@ -159,12 +160,19 @@ def test_a_file_with_sound_alone_is_refused(tmp_path):
         load_videos([path])
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
-@pytest.mark.parametrize("extension", CODECS)
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.6, 0.8, 0.9, 0.99])
+@pytest.mark.parametrize("extension", [*CODECS, ".apng", ".png", ".avi", ".mkv"])
 def test_a_file_cut_short_is_refused(gray_levels, tmp_path, extension, share):
     whole, cut = tmp_path / f"whole{extension}", tmp_path / f"cut{extension}"
     noise = np.random.default_rng(0).integers(0, 60, gray_levels.shape).astype(np.uint8)
-    write_video(whole, gray_levels // 2 + noise)
+    if extension in CODECS:
+        write_video(whole, gray_levels // 2 + noise)
+    else:
+        codec, pixels, kind = {".avi": ("mpeg4", "yuv420p", "avi"),
+                               ".mkv": ("libx264", "yuv420p", "matroska")}.get(
+            extension, ("apng", "rgb24", "apng"))
+        encode(whole, gray_levels // 2 + noise, codec, pixels, kind=kind)
+    assert len(load_videos([whole])) == 1
     content = whole.read_bytes()
     cut.write_bytes(content[:int(share * len(content))])
     with pytest.raises(ValueError, match="cut" + extension):
@@ -195,8 +203,18 @@ def test_another_ending_or_shape_is_refused(scene, tmp_path):
         with pytest.raises(ValueError, match="height and width even"):
             write_video(tmp_path / "a.mp4", wrong)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ValueError, match="of shape"):
-        write_video(tmp_path / "a.gif", scene[:0])
+    for wrong in (scene[:0], [], None, scene[0].tolist(), iter(scene)):
+        with pytest.raises(ValueError, match="of shape"):
+            write_video(tmp_path / "a.gif", wrong)
+    with pytest.raises(ValueError, match=r"one size; got frames of shapes \(90, 96, 3\), \(96"):
+        write_video(tmp_path / "a.gif", [scene[0], scene[1][:90]])
+
+
+@pytest.mark.parametrize("extension", CODECS)
+@pytest.mark.parametrize("form", [list, tuple, np.asfortranarray])
+def test_frames_come_as_a_list_or_in_any_layout(scene, tmp_path, extension, form):
+    write_video(tmp_path / f"a{extension}", form(scene))
+    assert np.abs(load_videos([tmp_path / f"a{extension}"])[0].astype(int) - scene).mean() < 5
 
 
 # ---- whole videos, and the order and the times of their frames
@@ -220,11 +238,69 @@ def test_a_live_recording_promises_no_length(gray_levels, tmp_path):
     np.testing.assert_allclose(levels_of(tmp_path / "live.webm"), EIGHT_OF_FIFTEEN, atol=3)
 
 
-def test_what_follows_a_gif_does_no_harm(gray_levels, tmp_path):
-    write_video(tmp_path / "a.gif", gray_levels)
-    with open(tmp_path / "a.gif", "ab") as file:
-        file.write(b"\r\n and more")
-    np.testing.assert_allclose(levels_of(tmp_path / "a.gif"), EIGHT_OF_FIFTEEN, atol=1)
+@pytest.mark.parametrize("more", [b"\r\n and more", bytes(1000), b"," * 1000, b"!" * 5000,
+                                  np.random.default_rng(0).bytes(1000)])
+@pytest.mark.parametrize("extension", [".gif", ".apng"])
+def test_what_follows_the_mark_at_the_end_does_no_harm(gray_levels, tmp_path, extension, more):
+    path = tmp_path / f"a{extension}"
+    if extension == ".gif":
+        write_video(path, gray_levels)
+    else:
+        encode(path, gray_levels, "apng", "rgb24")
+    with open(path, "ab") as file:
+        file.write(more)
+    np.testing.assert_allclose(levels_of(path), EIGHT_OF_FIFTEEN, atol=1)
+
+
+def test_signs_of_an_end_inside_a_gif_are_not_its_end(tmp_path):
+    """Colors of the bytes 0 and 59 look like the end of the file."""
+    path = tmp_path / "a.gif"
+    pictures = [Image.new("RGB", (96, 96), (59, 0, 59 + step)) for step in range(3)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    content = path.read_bytes()
+    assert b"\0;" in content[:-2] and len(load_videos([path])) == 1
+    path.write_bytes(content[:content.rindex(b"\0;", 0, -2) + 9])
+    with pytest.raises(ValueError, match="a.gif: "):
+        load_videos([path])
+
+
+@pytest.mark.parametrize("part", [
+    {"start": "a"}, {"start": None}, {"start": float("nan")}, {"start": float("inf")},
+    {"start": -1}, {"start": [1]}, {"start": 2, "end": 1}, {"start": 1, "end": 1}, {"end": 0},
+    {"end": -2.5}, {"end": float("nan")}, {"end": "b"}, {"start": 1j}])
+def test_a_part_that_makes_no_sense_blames_no_video(tmp_path, part):
+    with pytest.raises(ValueError, match="Expected a start of 0 seconds or more") as caught:
+        load_videos([tmp_path / "none.mp4"], **part)
+    assert "none.mp4" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, 8.0, None, "8", 10 ** 9])
+def test_a_size_that_makes_no_sense_blames_no_video(tmp_path, size):
+    with pytest.raises(ValueError, match="^size must be a whole number of pixels, from 1 to 8"):
+        load_videos([tmp_path / "none.mp4"], size)
+
+
+def test_any_kind_of_number_bounds_a_part(gray_levels, tmp_path):
+    write_video(tmp_path / "a.mp4", gray_levels, rate=2)
+    for start, end in ((1, 4.5), (Fraction(1), Fraction(9, 2)), (np.float32(1), Decimal("4.5"))):
+        np.testing.assert_allclose(levels_of(tmp_path / "a.mp4", start=start, end=end),
+                                   8 + 16 * np.arange(2, 10), atol=3)
+
+
+@pytest.mark.parametrize("default", [0, 1, None])
+def test_of_several_tracks_the_default_one_is_read(tmp_path, default):
+    """The first where none is marked."""
+    with av.open(tmp_path / "a.mkv", "w", options={"default_mode": "passthrough"}) as container:
+        tracks = [container.add_stream("libx264", rate=8) for _ in range(2)]
+        for number, track in enumerate(tracks):
+            track.width = track.height = 96
+            track.pix_fmt = "yuv420p"
+            track.disposition = av.stream.Disposition.default if number == default else 0
+        for track, level in zip(tracks, (60, 180), strict=True):
+            for frame in flat([level] * 9):
+                container.mux(track.encode(av.VideoFrame.from_ndarray(frame)))
+            container.mux(track.encode())
+    np.testing.assert_allclose(levels_of(tmp_path / "a.mkv"), 180 if default == 1 else 60, atol=3)
 
 
 B_FRAMES = {"bf": "3", "b_strategy": "0"}
@@ -435,7 +511,8 @@ def test_a_playlist_may_not_open_other_files(scene, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [1, 0.5, 12.5, 23.976, 29.97, Fraction(30000, 1001), 50, 60,
-                                  np.float64(29.97), np.int64(24)])
+                                  np.float64(29.97), np.int64(24), np.float32(29.97),
+                                  Decimal("29.97")])
 @pytest.mark.parametrize("extension", [".mp4", ".webm"])
 def test_any_rate_is_kept(scene, tmp_path, rate, extension):
     path = tmp_path / f"a{extension}"
@@ -445,7 +522,7 @@ def test_any_rate_is_kept(scene, tmp_path, rate, extension):
     np.testing.assert_allclose(times, np.arange(N_FRAMES) / float(rate), atol=0.0011)
 
 
-@pytest.mark.parametrize("rate", [1, 12.5, 29.97, 50, 99.9, 100])
+@pytest.mark.parametrize("rate", [0.002, 0.003, 1, 12.5, 29.97, 50, 99.9, 100])
 def test_a_gif_keeps_the_rate_to_a_hundredth_of_a_second(scene, tmp_path, rate):
     write_video(tmp_path / "a.gif", scene, rate)
     with Image.open(tmp_path / "a.gif") as picture:
@@ -454,13 +531,15 @@ def test_a_gif_keeps_the_rate_to_a_hundredth_of_a_second(scene, tmp_path, rate):
         assert picture.info["duration"] == pytest.approx(1000 / rate, abs=10)
 
 
-@pytest.mark.parametrize("rate", [0, 1e-4, -8, float("nan"), float("inf")])
+@pytest.mark.parametrize("rate", [0, 1e-4, -8, float("nan"), float("inf"), None, "8"])
 @pytest.mark.parametrize("extension", CODECS)
 def test_a_rate_that_means_nothing_is_refused(scene, tmp_path, rate, extension):
-    with pytest.raises(ValueError, match=r"Expected from 0.001 to \d+ frames a second in a \."):
+    with pytest.raises(ValueError, match=r"Expected from 0.00[12] to \d+ frames a second in a \."):
         write_video(tmp_path / f"a{extension}", scene, rate)
     with pytest.raises(ValueError, match="to 100 frames a second in a .gif file; got 240"):
         write_video(tmp_path / "a.gif", scene, 240)
+    with pytest.raises(ValueError, match="from 0.002 to .*; got 0.0019"):
+        write_video(tmp_path / "a.gif", scene, 0.0019)      # frames of 526 s
     assert not list(tmp_path.iterdir())
 
 

@@ -97,11 +97,55 @@ def test_trained_and_untrained_are_different_networks(images):
 
 @pytest.mark.parametrize("wrong", [
     np.zeros((2, 64, 64, 3), np.float32), np.zeros((64, 64, 3), np.uint8),
-    np.zeros((2, 3, 64, 64), np.uint8), np.zeros((2, 64, 64, 4), np.uint8)])
+    np.zeros((2, 3, 64, 64), np.uint8), np.zeros((2, 64, 64, 4), np.uint8),
+    np.zeros((2, 0, 64, 3), np.uint8)])
 def test_another_type_or_shape_is_refused(wrong):
     with pytest.raises(ValueError, match="uint8 of shape") as caught:
         extract_features(wrong)
     assert str(wrong.shape) in str(caught.value) and str(wrong.dtype) in str(caught.value)
+
+
+@pytest.mark.parametrize("view", [
+    lambda x: x[:, :, ::-1], lambda x: x[::-1], lambda x: x[..., ::-1],
+    lambda x: x[:, ::2, ::2], np.asfortranarray, list])
+def test_pictures_may_be_any_view(images, view):
+    pictures = view(images)
+    np.testing.assert_array_equal(extract_features(pictures),
+                                  extract_features(np.array(pictures, order="C")))
+
+
+def test_features_of_no_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMFUSE_CACHE", str(tmp_path))
+    features = extract_features(np.empty((0, 64, 64, 3), np.uint8))
+    assert features.shape == (0, 1280) and features.dtype == np.float32
+    assert class_probabilities(features).shape == (0, 1000)
+    empty = Collection((), {"en": ()}, {"en": ()}, (), (), PictureTable(
+        np.array([], int), np.array([], str), ()))
+    features = picture_features(empty)
+    assert features.shape == (0, 1280) and features.dtype == np.float32
+
+
+@pytest.mark.parametrize("change", [lambda x: x.astype(float), lambda x: x.astype(np.longdouble),
+                                    lambda x: x.tolist(), lambda x: x[::-1][::-1].astype(">f4")])
+def test_probabilities_of_features_of_any_type(images, change):
+    features = extract_features(images[:2])
+    np.testing.assert_array_equal(class_probabilities(change(features)),
+                                  class_probabilities(features))
+    np.testing.assert_allclose(class_probabilities(features[::-1]),
+                               class_probabilities(features)[::-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1280,), (2, 1279), (2, 1, 1280), ()])
+def test_probabilities_need_features_of_the_same_network(shape):
+    with pytest.raises(ValueError, match=r"efficientnet-lite0, \(n, 1280\); got"):
+        class_probabilities(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("size", [0, 1.5, None])
+def test_a_size_that_makes_no_sense_is_refused(photographs, size):
+    for use in (picture_features, lambda c, **k: c.load_pictures([0], **k)):
+        with pytest.raises(ValueError, match="^size must be a whole number"):
+            use(photographs, size=size)
 
 
 def test_an_unknown_backbone_names_the_known_ones():

@@ -85,6 +85,13 @@ def test_artists_and_licenses_stand_below_each_once(monkeypatch):
         show(plt.figure(), "A drawing.", styles=["crayon"])
 
 
+def test_one_style_is_not_a_list_of_letters(shown):
+    for use in (viz.credit, lambda styles: show(plt.figure(), "A drawing.", styles)):
+        with pytest.raises(TypeError, match="list of art styles; got one text, 'noto'"):
+            use("noto")
+    assert viz.credit([]) == "" and "noto" in viz.credit(style for style in ("noto", "noto"))
+
+
 def test_the_palette():
     assert set(COLORS) == {"text", "image", "video", "control"}
     assert all(re.fullmatch("#[0-9A-F]{6}", color) for color in COLORS.values())
@@ -107,6 +114,23 @@ def test_titles_labels_and_frames_are_where_they_belong():
     assert [all(s.get_visible() for s in ax.spines.values()) for ax in fig.axes] == [
         True, False, False, True]
     assert all(len(ax.get_xticks()) == len(ax.get_yticks()) == 0 for ax in fig.axes)
+
+
+def test_titles_labels_and_hits_come_in_any_sequence():
+    fig = image_grid(np.stack([[picture()] * 2] * 2), titles=np.array([["a", "b"], ["c", "d"]]),
+                     labels=np.array(["x", "y"]), hits=[(True, False), (False, True)])
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", "d"]
+    assert [ax.get_ylabel() for ax in fig.axes] == ["x", "", "y", ""]
+    assert [ax.spines["left"].get_visible() for ax in fig.axes] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(("rows", "parts"), [
+    ([], {}), ([[]], {}), ([[picture()]], {"labels": ["a", "b"]}),
+    ([[picture()]] * 2, {"labels": "a"}), ([[picture()]] * 2, {"titles": [["a"]]}),
+    ([[picture()]] * 2, {"hits": np.array([[True]])})])
+def test_a_grid_without_pictures_or_of_another_layout_is_refused(rows, parts):
+    with pytest.raises(ValueError, match=rf"got {len(rows)} rows of up to \d pictures, "):
+        image_grid(rows, **parts)
 
 
 def test_a_film_strip_shows_all_frames_in_order():

@@ -8,7 +8,7 @@ whatever the motion, so that no first frame gives its motion away.
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -91,7 +91,7 @@ class ClipTable:
         Raises ValueError naming all pictures that cannot be opened.
         """
         return content_key(self.key, self.motion, file_digests(self.picture),
-                           self.load_frames([0]))
+                           self.load_frames(range(min(1, len(self)))))
 
     def load_frames(self, rows: Sequence[int]) -> np.ndarray:
         """Frames of clip rows: (n, 8, 96, 96, 3), uint8; drawn now, always the same.
@@ -99,6 +99,8 @@ class ClipTable:
         Raises ValueError naming all pictures that cannot be used.
         """
         sprites = read_pictures(self.picture[row] for row in rows)
+        if not sprites:
+            return np.empty((0, N_FRAMES, PIXELS, PIXELS, 3), np.uint8)
         return np.stack([self._draw(*clip) for clip in zip(rows, sprites, strict=True)])
 
     def _draw(self, row: int, sprite: Image.Image) -> np.ndarray:
@@ -189,7 +191,8 @@ def with_article(name: str) -> str | None:
 def load_clips(collection: Collection) -> ClipTable:
     """Clips of a collection's concepts: three art styles a subject, each with its own motion.
 
-    Subjects are things with a singular English name; faces are left out.
+    Subjects are things with a singular English name; faces are left out, and so are subjects
+    without a picture. There may be no clip at all.
     """
     table = []
     for concept, subject in _subjects(collection):
@@ -206,12 +209,12 @@ def load_every_motion(collection: Collection, concepts: Sequence[int]) -> ClipTa
 
     In such a gallery neither half of a caption is enough: each subject occurs twelve times, and
     each motion as often as there are subjects. Clips of one subject in one style differ in
-    nothing but the motion.
+    nothing but the motion. Subjects without a picture are left out.
     """
     table, wanted = [], set(np.asarray(concepts).tolist())
     for concept, subject in _subjects(collection):
         rows = np.flatnonzero(collection.pictures.concept_row == concept)
-        for motion in MOTIONS if concept in wanted else ():
+        for motion in MOTIONS if concept in wanted and len(rows) else ():
             rng = _rng("every motion", collection.ids[concept], motion)
             table.append(_row(collection, concept, subject, rng.choice(rows), motion, rng))
     return _table(table)
@@ -219,7 +222,7 @@ def load_every_motion(collection: Collection, concepts: Sequence[int]) -> ClipTa
 
 def _subjects(collection: Collection) -> list[tuple[int, str]]:
     """Concepts that can be a clip's subject, each with its name and article."""
-    names = [with_article(texts[0]) for texts in collection.names["en"]]
+    names = [with_article(texts[0]) if texts else None for texts in collection.names["en"]]
     return [(concept, name) for concept, (name, group)
             in enumerate(zip(names, collection.groups, strict=True)) if group in GROUPS and name]
 
@@ -232,5 +235,5 @@ def _row(collection: Collection, concept: int, subject: str, row: int, motion: s
 
 
 def _table(rows: list[tuple]) -> ClipTable:
-    concepts, *columns = zip(*rows, strict=True)
-    return ClipTable(np.array(concepts), *columns)
+    concepts, *columns = zip(*rows, strict=True) if rows else [()] * len(fields(ClipTable))
+    return ClipTable(np.array(concepts, int), *columns)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral
 from typing import TypeVar
 
 import numpy as np
@@ -10,10 +11,21 @@ from PIL import Image, ImageOps
 
 PIXELS = 128  # side of the book's pictures
 MAX_PIXELS = 64_000_000  # decoded, such a picture takes a quarter of a gigabyte
+MAX_SIDE = 8_000  # a square of so many pixels
 BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_HIGHEST = 258, 262, 0  # of the TIFF standard
 
 Paths = Iterable[str | os.PathLike]
 Result = TypeVar("Result")
+
+
+def check_side(size: int, most: int = MAX_SIDE) -> None:
+    """Raise ValueError unless a side is a whole number of pixels, from 1 to `most`.
+
+    >>> check_side(128)
+    """
+    if not isinstance(size, Integral) or not 1 <= size <= most:
+        raise ValueError(f"size must be a whole number of pixels, from 1 to {most:,}; "
+                         f"got {size!r}.")
 
 
 def read_each(read: Callable[[str], Result], paths: Paths, kind: str) -> Iterator[Result]:
@@ -51,12 +63,15 @@ def load_images(paths: Paths, size: int = PIXELS) -> np.ndarray:
     palette and CMYK pictures become red-green-blue, an animation its first frame; then the
     shorter side is resized to `size` and the middle is cut out.
 
-    Raises TypeError for one path in place of a list, and ValueError naming all files that are
-    missing, broken, of no known format, in 32-bit gray or larger than `MAX_PIXELS`.
+    Raises TypeError for one path in place of a list, ValueError for a size that is not a whole
+    number from 1 to `MAX_SIDE`, and ValueError naming all files that are missing, broken, of no
+    known format, in 32-bit gray or larger than `MAX_PIXELS`.
 
     >>> load_images([])
     array([], shape=(0, 128, 128, 3), dtype=uint8)
     """
+    check_side(size)
+
     def fitted(path: str) -> np.ndarray:
         picture = Image.fromarray(on_white(_decode(path)))
         return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))
