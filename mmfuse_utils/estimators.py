@@ -9,8 +9,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 
-class PairEstimator(BaseEstimator):
-    """Checks of what goes in; settings by `get_params`, copies by scikit-learn's `clone`.
+class JointSpace(BaseEstimator):
+    """What methods with a space of their own share: checked tables, and cosines of embedded rows.
 
     Tables may be arrays, lists or data frames of numbers; sparse ones are refused, since the
     methods need dense ones. Single precision stays single; everything else becomes double.
@@ -22,6 +22,10 @@ class PairEstimator(BaseEstimator):
         tags.target_tags.required = tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
         return tags
+
+    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Cosine of each text with each picture: (n_texts, n_images)."""
+        return self.embed_text(text) @ self.embed_image(image).T
 
     def _check_pairs(self, text: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tables to fit, (n, dim_text) and (n, dim_image); widths and columns' names are noted."""
@@ -62,14 +66,6 @@ class PairEstimator(BaseEstimator):
             raise ValueError(f"{name} has {rows.shape[1]} features, but this "
                              f"{type(self).__name__} was fitted with {getattr(self, width)}.")
         return rows
-
-
-class JointSpace(PairEstimator):
-    """What methods with a space of their own share: cosine between the embedded rows."""
-
-    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """Cosine of each text with each picture: (n_texts, n_images)."""
-        return self.embed_text(text) @ self.embed_image(image).T
 
 
 def _column_names(rows: np.ndarray) -> list | None:

@@ -1,11 +1,13 @@
 """Words in every script, whatever the keyboard and the typesetter put for a letter."""
 
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmfuse_utils.data import words
 from mmfuse_utils.data.words import tokens
 
 APOSTROPHES = "'’‘ʼ′´`"
@@ -39,6 +41,18 @@ def test_words_of_other_scripts_and_keyboards_stay_whole(text, expected):
     ("𑄇𑄴𑄥", "𑄇𑄴𑄥"), ("𞤆𞤵𞥅", "𞤨𞤵𞥅"), ("a½b", "a b"), ("①", "")])
 def test_what_nobody_sees_does_not_cut_and_no_number_is_a_letter(text, expected):
     assert tokens(text) == expected.split()
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_the_quick_way_for_plain_texts_gives_the_same(text):
+    assert tokens(text) == words.WORD.findall(words.normalize(text))
+
+
+def test_no_mark_or_sign_is_forgotten():
+    categories = {chr(code): unicodedata.category(chr(code)) for code in range(sys.maxunicode + 1)}
+    assert set(words.MARKS) == {c for c, kind in categories.items() if kind[0] == "M"}
+    assert set(words.NUMBERS) == {c for c, kind in categories.items() if kind in ("Nl", "No")}
+    assert set(words.UNSEEN) >= {c for c, kind in categories.items() if kind == "Cf"} - {"\u200b"}
 
 
 @pytest.mark.parametrize("odd", [None, 3, float("nan"), b"cat", ["cat"]])
