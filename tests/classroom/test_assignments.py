@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import pytest
 from assignments import (SOURCES, NamedStubs, grading, is_picture, list_assignments, make_data,
-                         read_source)
+                         make_source, read_source)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -233,3 +233,13 @@ def test_data_cannot_be_swapped(folder_of, monkeypatch):
     data = classroom.load("a1_skipgram")
     with pytest.raises(AttributeError, match="data.v is read-only"):
         data.v = 0
+
+
+def test_a_course_holds_no_trace_of_the_machine_that_made_it(tmp_path, monkeypatch):
+    """Python compiles classroom.py where nothing forbids it, as on most machines."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    (tmp_path / "solutions").mkdir()
+    make_source("a1_skipgram", COURSES[0], tmp_path)
+    source = tmp_path / "nbgrader" / "source" / "a1_skipgram"
+    assert sorted(path.name for path in source.iterdir()) == [
+        "a1_skipgram.ipynb", "a1_skipgram.npz", "classroom.py", "licenses.txt"]

@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup
 from feedback import write_table
 from grade import (GRADE_ONE, KEPT_VARIABLES, LARGEST_RESULT, check_course, choose_isolation,
                    environment, grade, grade_all, start_results, write_page)
+from grade_one import add_kernel
 from handed_in import (BREAK, CLOSE, COURSE, ENVIRONMENT, FIRST, STUBBORN, begin_with, page_of,
                        points, read_table, run_grading, save, solved, start_grading)
 from hypothesis import given, settings
@@ -269,3 +270,13 @@ def test_without_bubblewrap_nothing_is_graded_unless_one_says_so(monkeypatch, ca
     monkeypatch.setenv("ISOLATION", "some")
     with pytest.raises(SystemExit, match="bubblewrap or none"):
         choose_isolation()
+
+
+def test_a_stray_folder_beside_an_assignment_does_not_stop_the_grading(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", "")      # which it sets, for its own process
+    source = tmp_path / "source" / "a1"
+    (source / "__pycache__").mkdir(parents=True)
+    for name in ("classroom.py", "a1.npz", "a1.ipynb"):
+        (source / name).write_text("")
+    add_kernel(tmp_path, "a1", "bubblewrap", 60_001)
+    assert sorted(os.listdir(tmp_path / "work")) == ["a1.npz", "classroom.py"]

@@ -166,6 +166,8 @@ def make_source(name, course, folder):
     np.savez_compressed(source / f"{name}.npz", **data)
     notebook, executed = read_source(name), read_source(name)
     execute(executed, source, name)
+    # Its kernel may have compiled classroom.py there.
+    shutil.rmtree(source / "__pycache__", ignore_errors=True)
     nbformat.write(executed, folder / "solutions" / f"{name}.ipynb")
     add_expected_pictures(notebook, executed)
     notebook.metadata["mmfuse_course"] = f"{content_key(course)}-{content_key(data)}"

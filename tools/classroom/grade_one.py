@@ -180,7 +180,8 @@ def lay_out(course, name, submitted, folder):
 
 def add_kernel(folder, name, isolation, user):
     """Tell Jupyter of the sandboxed kernel; returns the path of its connection file."""
-    files = [path for path in (folder / "source" / name).iterdir() if path.suffix != ".ipynb"]
+    files = [path for path in (folder / "source" / name).iterdir()
+             if path.is_file() and path.suffix != ".ipynb"]
     sockets, work, spec = (folder / part for part in ("s", "work", "kernels/sandbox"))
     for path in (sockets, work, spec):
         path.mkdir(parents=True)
