@@ -7,10 +7,12 @@ import doctest
 import functools
 import importlib
 import io
+import os
 import random
 import re
 import sys
 
+import assignments
 import numpy as np
 import pytest
 from assignments import (SOURCES, NamedStubs, grading, is_picture, list_assignments, make_data,
@@ -243,3 +245,15 @@ def test_a_course_holds_no_trace_of_the_machine_that_made_it(tmp_path, monkeypat
     source = tmp_path / "nbgrader" / "source" / "a1_skipgram"
     assert sorted(path.name for path in source.iterdir()) == [
         "a1_skipgram.ipynb", "a1_skipgram.npz", "classroom.py", "licenses.txt"]
+
+
+def test_a_course_is_made_where_the_path_has_brackets(tmp_path, monkeypatch):
+    courses = tmp_path / "a copy [1] what?" / "courses"
+    courses.mkdir(parents=True)
+    monkeypatch.setattr(assignments, "COURSES", courses)
+    monkeypatch.setattr(assignments, "list_assignments", lambda: ["a1_skipgram"])
+    for _ in range(2):
+        assignments.make_course(COURSES[0])
+        assert os.listdir(courses) == [COURSES[0]] and assignments.is_current(COURSES[0])
+    students = courses / COURSES[0] / "students"
+    assert os.listdir(students) == ["a1_skipgram.zip"] and students.stat().st_mode & 0o055 == 0o055

@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -201,19 +202,24 @@ def release(name, folder):
 
 
 def make_course(course):
-    """Make all assignments of a course anew, and rename the whole into place."""
-    folder = COURSES / f".{course}"
-    shutil.rmtree(folder, ignore_errors=True)
-    for part in ("students", "solutions", "nbgrader"):
-        (folder / part).mkdir(parents=True)
-    told = {"course": course, "key": course_key(course), "notebooks": {}}
-    for name in list_assignments():
-        print(f"  {name} …", flush=True)
-        told["notebooks"][name] = make_source(name, course, folder)
-        release(name, folder)
-    (folder / "course.json").write_text(json.dumps(told), encoding="utf8")
+    """Make all assignments of a course anew, and rename the whole into place.
+
+    They are made in a temporary folder, since nbgrader takes brackets in a path for a pattern.
+    """
+    with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
+        folder, whole = Path(temporary).resolve() / course, COURSES / f".{course}"
+        for part in ("students", "solutions", "nbgrader"):
+            (folder / part).mkdir(parents=True)
+        told = {"course": course, "key": course_key(course), "notebooks": {}}
+        for name in list_assignments():
+            print(f"  {name} …", flush=True)
+            told["notebooks"][name] = make_source(name, course, folder)
+            release(name, folder)
+        (folder / "course.json").write_text(json.dumps(told), encoding="utf8")
+        shutil.rmtree(whole, ignore_errors=True)
+        shutil.copytree(folder, whole)
     shutil.rmtree(COURSES / course, ignore_errors=True)
-    os.replace(folder, COURSES / course)
+    os.replace(whole, COURSES / course)
 
 
 def is_current(course):
