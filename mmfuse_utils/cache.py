@@ -93,8 +93,6 @@ REASONS = {
     **dict.fromkeys((errno.EISDIR, errno.ENOTEMPTY), "a folder stands where it should be"),
     errno.ENAMETOOLONG: "the name is too long",
 }
-
-
 # NumPy tells of a full disk in words alone, without the system's error number.
 NUMPYS_FULL_DISK = re.compile(r"\d+ requested and \d+ written|Not enough free space to write")
 

@@ -15,7 +15,8 @@ def ranks(similarity: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     Ties count against the model: every irrelevant item that scores as high as the best relevant
     one stands before it, so a model that gives all items one score is last, not first.
 
-    Raises ValueError when a score is not a number or a query has no relevant item.
+    Raises ValueError for no table of numbers, when a score is infinite or not a number, and when
+    a query has no relevant item or a gain makes no sense.
 
     >>> ranks(np.array([[0.9, 0.1, 0.5], [0.3, 0.3, 0.3]]), np.array([2, 0])).tolist()
     [2, 3]
@@ -138,6 +139,8 @@ def hit_at_k(ranks: np.ndarray, k: int) -> float:
 
     ranks : (n_queries,) rank of the first relevant item, 1 is best, from `ranks`.
 
+    Raises ValueError for a k below 1, for no rank and for one below 1.
+
     >>> hit_at_k(np.array([1, 3, 12]), k=10)   # doctest: +NUMBER
     0.67
     """
@@ -149,6 +152,8 @@ def recall_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> float:
     """Fraction of each query's relevant items among the first k, averaged over queries.
 
     similarity, relevant : see `ranked_relevance`, which also says how ties count.
+
+    Raises ValueError for a k below 1, and as `ranks` does.
 
     >>> recall_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]]), k=2)
     0.5
@@ -163,6 +168,8 @@ def precision_at_k(similarity: np.ndarray, relevant: np.ndarray, k: int) -> floa
 
     similarity, relevant : see `ranked_relevance`, which also says how ties count. With fewer
         than k relevant items even a perfect ranking stays below 1.
+
+    Raises ValueError for a k below 1, and as `ranks` does.
 
     >>> precision_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[True, False, True]]), k=2)
     0.5
@@ -198,7 +205,8 @@ def ndcg_at_k(similarity: np.ndarray, gains: np.ndarray, k: int) -> float:
         possible order. For the exponential form pass 2 ** gains - 1. Ties count against the
         model.
 
-    Source: Järvelin and Kekäläinen (2002), with the discount that is common now.
+    Source: Järvelin and Kekäläinen (2002), with the discount that is common now. Raises
+    ValueError for a k below 1, and as `ranks` does.
 
     >>> ndcg_at_k(np.array([[0.9, 0.5, 0.1]]), np.array([[1, 0, 3]]), k=3)   # doctest: +NUMBER
     0.69
@@ -211,7 +219,7 @@ def ndcg_at_k(similarity: np.ndarray, gains: np.ndarray, k: int) -> float:
 
 
 def median_rank(ranks: np.ndarray) -> float:
-    """Median of the first relevant item's rank; 1 is best.
+    """Median of the first relevant item's rank, 1 is best; ValueError as `hit_at_k` has it.
 
     >>> median_rank(np.array([1, 3, 12]))
     3.0
@@ -220,7 +228,7 @@ def median_rank(ranks: np.ndarray) -> float:
 
 
 def mean_reciprocal_rank(ranks: np.ndarray) -> float:
-    """Mean of 1 / rank of the first relevant item.
+    """Mean of 1 / rank of the first relevant item; ValueError as `hit_at_k` has it.
 
     >>> mean_reciprocal_rank(np.array([1, 2, 4]))   # doctest: +NUMBER
     0.583

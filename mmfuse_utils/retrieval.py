@@ -138,7 +138,8 @@ def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float) -> np.nda
 def k_occurrence(similarity: np.ndarray, k: int = 10) -> np.ndarray:
     """How many queries have each item among their k nearest: (n_items,).
 
-    Its skewness measures hubness. Source: Radovanović et al. (2010).
+    Its skewness measures hubness. Source: Radovanović et al. (2010). Raises ValueError for a k
+    below 1, and as `top_k` does.
     """
     check_count("k", k)
     top = top_k(similarity, min(k, similarity.shape[1]))
