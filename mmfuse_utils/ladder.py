@@ -20,8 +20,10 @@ from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
 from mmfuse_utils.retrieval import unit_rows
 
 NETWORKS = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
-PENALTIES, WEIGHTS, TEMPERATURES = (0.3, 1.0, 3.0), (0.25, 0.5, 1.0), (2.0, 4.0, 8.0)
-WORD_WEIGHTS = (0.5, 1.0, 1.5)
+# Wide enough that on most splits the best value lies inside.
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+WEIGHTS, TEMPERATURES = (0.125, 0.25, 0.5, 1.0, 2.0), (1.0, 2.0, 4.0, 8.0, 16.0)
+WORD_WEIGHTS = (0.25, 0.5, 1.0, 2.0)
 
 Rung = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
