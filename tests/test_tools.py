@@ -14,7 +14,7 @@ import pytest
 from collect import cell_seconds, collect
 from conftest import ROOT
 
-from mmfuse_utils.ledger import MIME
+from mmfuse_utils.ledger import MIME, result
 
 
 @pytest.fixture
@@ -107,8 +107,9 @@ def test_collect_joins_the_ledgers_and_adds_the_seconds():
     notebook = {"cells": [cell_with(payload("a.b", 0.5, [0.4, 0.6]), seconds=1.5),
                           cell_with({"text/plain": "7"}, seconds=2.0), cell_with()]}
     assert collect({"01_one": notebook}) == {
-        "a.b": {"value": 0.5, "interval": [0.4, 0.6], "notebook": "01_one"},
-        "time.01_one": {"value": 3.5, "interval": None, "notebook": "01_one"}}
+        "a.b": {"key": "a.b", "value": 0.5, "interval": [0.4, 0.6], "notebook": "01_one"},
+        "time.01_one": result("time.01_one", 3.5, exact="measured once, when this book was built")
+        | {"notebook": "01_one"}}
 
 
 def test_collect_refuses_a_key_recorded_twice():

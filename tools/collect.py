@@ -1,7 +1,7 @@
 """Collect the ledger: every number that the executed notebooks recorded, by key.
 
-Writes `_build/results.json`: {key: {"value", "interval", "notebook"}}. The seconds each notebook
-took, from the time stamps of its cells, are entries too: "time.01_skipgram_mathematics".
+Writes `_build/results.json`: {key: what `record` was given, and "notebook"}. The seconds each
+notebook took, from the time stamps of its cells, are entries too: "time.01_skipgram_mathematics".
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from execute import EXECUTED, ROOT, find_stale, write_json
 from keys import list_notebooks
 
-from mmfuse_utils.ledger import MIME
+from mmfuse_utils.ledger import MIME, result
 
 RESULTS = Path("_build", "results.json")
 
@@ -48,10 +48,10 @@ def collect(notebooks):
             if key in results:
                 raise ValueError(f"The ledger key {key!r} is recorded twice: in "
                                  f"{results[key]['notebook']} and in {name}. Rename one of them.")
-            results[key] = {"value": payload["value"], "interval": payload["interval"],
-                            "notebook": name}
+            results[key] = payload | {"notebook": name}
         seconds = sum(map(cell_seconds, notebook["cells"]))
-        stamp = {"value": round(seconds, 1), "interval": None, "notebook": name}
+        stamp = result(f"time.{name}", round(seconds, 1),
+                       exact="measured once, when this book was built") | {"notebook": name}
         if results.setdefault(f"time.{name}", stamp) is not stamp:
             raise ValueError(f"The ledger keys time.* are kept for the notebooks' own seconds; "
                              f"rename time.{name}.")

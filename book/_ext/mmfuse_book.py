@@ -1,6 +1,7 @@
 """Sphinx extension of this book: numbers from the ledger, tables made from data, local scripts.
 
-Roles       {result}`key:.0%` and {interval}`key:.0%`, with any Python format after the key
+Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key;
+            {recorded}`key`, the date of the benchmark that the number was read from
 Directives  {ledger-table} and {sources-table}
 """
 
@@ -8,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util import logging
@@ -27,7 +29,7 @@ def read_results(env):
 
 
 class Result(SphinxRole):
-    """{result}`key:.0%`: a number from the ledger."""
+    """{result}`key:.1%`: a number from the ledger."""
 
     def run(self):
         key, _, spec = self.text.partition(":")
@@ -45,11 +47,20 @@ class Result(SphinxRole):
 
 
 class Interval(Result):
-    """{interval}`key:.0%`: the interval of a number from the ledger."""
+    """{interval}`key:.1%`: the interval of a number from the ledger."""
 
     def show(self, entry, spec):
         return " to ".join(super(Interval, self).show({"value": end}, spec)
                            for end in entry["interval"])
+
+
+class Recorded(Result):
+    """{recorded}`key`: the day on which a number from the ledger was recorded."""
+
+    def show(self, entry, spec):
+        if entry["recorded"] is None:
+            raise ValueError("it was measured when the book was built, not recorded before")
+        return entry["recorded"]
 
 
 class MarkdownDirective(SphinxDirective):
@@ -68,18 +79,40 @@ class LedgerTable(MarkdownDirective):
     css_class = "mmfuse-ledger"
 
     def make_lines(self):
+        path = Path(self.env.srcdir, "ledger.yml")
+        self.env.note_dependency(str(path))
+        meanings = yaml.safe_load(path.read_text(encoding="utf8"))
         by_notebook = {}
         for key, entry in sorted(read_results(self.env).items()):
             by_notebook.setdefault(entry["notebook"], []).append((key, entry))
         lines = []
         for notebook, entries in sorted(by_notebook.items()):
             lines += [f"**[](notebooks/{notebook}.ipynb)**", "",
-                      "| Key | Value | Interval |", "|---|---:|:---:|"]
-            for key, entry in entries:
-                ends = " to ".join(map(format_number, entry["interval"] or []))
-                lines.append(f"| `{key}` | {format_number(entry['value'])} | {ends} |")
+                      "| What it says, and its key | Value (interval) | Beside it |", "|---|---|---|"]
+            lines += [self.row(key, entry, meanings) for key, entry in entries]
             lines.append("")
         return lines
+
+    def row(self, key, entry, meanings):
+        """A line of the table; the key leads to the place where the number is made."""
+        meaning = "Seconds that the notebook's cells took." if key.startswith("time.") else (
+            meanings.get(key, "?"))
+        place = "" if key.startswith("time.") else f"#{key}"
+        ends = " to ".join(map(format_number, entry["interval"] or []))
+        value = format_number(entry["value"]) + (f" ({ends})" if ends else "")
+        return (f'| {meaning}<br><a id="row.{key}" href="notebooks/{entry["notebook"]}.html{place}">'
+                f"<code>{key}</code></a> | {value} | {self.beside(entry)} |".replace("\n", " "))
+
+    def beside(self, entry):
+        """Chance, control, date, and why there is no interval, as far as they are given."""
+        chance, control = entry["chance"], entry["control"]
+        notes = [] if chance is None else [
+            f"chance: {chance if isinstance(chance, str) else format_number(chance)}"]
+        if control is not None:
+            notes.append(f"control: {control}" if " " in control else
+                         f'control: <a href="#row.{control}"><code>{control}</code></a>')
+        notes += [f"recorded on {entry['recorded']}"] if entry["recorded"] else []
+        return "; ".join(notes + ([entry["exact"]] if entry["exact"] else []))
 
 
 class SourcesTable(MarkdownDirective):
@@ -117,6 +150,7 @@ def setup(app):
     app.add_config_value("comments_config", {}, "html")
     app.add_role("result", Result())
     app.add_role("interval", Interval())
+    app.add_role("recorded", Recorded())
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("sources-table", SourcesTable)
     app.connect("config-inited", add_local_scripts)
