@@ -60,22 +60,36 @@ def top_k(similarity: np.ndarray, k: int) -> np.ndarray:
     return np.take_along_axis(top, order, axis=1)
 
 
-def csls(similarity: np.ndarray, k: int = 10) -> np.ndarray:
+def csls(similarity: np.ndarray, k: int = 10, bank: np.ndarray | None = None) -> np.ndarray:
     """Cross-domain similarity local scaling: hubs pay for being near everything.
 
     similarity : (n_queries, n_items) cosines. Each cosine is doubled, less the mean over the k
-        nearest items of its query, less the mean over the k nearest queries of its item.
+        nearest items of its query, less the mean over the k nearest bank queries of its item.
+    bank : (n_bank, n_items), cosines of other queries with the same items, such as training texts.
+        In the source the bank is the vocabulary of the language that is translated.
 
-    It looks at all queries at once (it is transductive), so its scores are not comparable
-    with those of methods that see one query at a time. Source: Conneau et al. (2018), section 2.3.
-    Raises ValueError for a k below 1 or a similarity that is infinite or not a number.
+    With a bank each query is answered by itself. Without one the queries are their own bank, and a
+    query's ranking depends on the others (it is transductive), so that such scores are not
+    comparable with those of methods that see one query at a time.
+
+    Source: Conneau et al. (2018), section 2.3. Raises ValueError for a k below 1, a similarity
+    that is infinite or not a number, and a bank that is empty or has other items.
+
+    >>> bank = np.array([[0.9, 0.1, 0.1], [0.9, 0.3, 0.2]])     # item 0 is a hub
+    >>> csls(np.array([[0.8, 0.7, 0.1]]), 1, bank).argmax(axis=1).tolist()
+    [1]
     """
     check_count("k", k)
     similarity = check_finite(similarity)
-    k = min(k, *similarity.shape)
-    by_query = np.partition(similarity, -k, axis=1)[:, -k:].mean(axis=1, keepdims=True)
-    by_item = np.partition(similarity, -k, axis=0)[-k:].mean(axis=0, keepdims=True)
-    return 2 * similarity - by_query - by_item
+    bank = similarity if bank is None else _check_bank(similarity, bank)
+    by_query = _mean_of_largest(similarity, k, axis=1)
+    return 2 * similarity - by_query - _mean_of_largest(bank, k, axis=0)
+
+
+def _mean_of_largest(table: np.ndarray, k: int, axis: int) -> np.ndarray:
+    k = min(k, table.shape[axis])
+    largest = np.take(np.partition(table, -k, axis=axis), range(-k, 0), axis=axis)
+    return largest.mean(axis=axis, keepdims=True)
 
 
 def inverted_softmax(similarity: np.ndarray, bank: np.ndarray | None = None,
@@ -86,8 +100,10 @@ def inverted_softmax(similarity: np.ndarray, bank: np.ndarray | None = None,
         the same items. beta : inverse temperature, how much the nearest queries count.
 
     log(exp(beta s) / sum over bank queries of exp(beta s)): an item that is near to many queries
-    gives each of them little. Without a bank the queries are their own bank, which makes the
-    method transductive: a query's ranking depends on the other queries.
+    gives each of them little. With a bank each query is answered by itself; in the source the bank
+    is the vocabulary of the language that is translated, or a sample of it. Without a bank the
+    queries are their own bank, which makes the method transductive: a query's ranking depends on
+    the other queries.
 
     Source: Smith et al. (2017). Raises ValueError when the bank is empty or has other
     items, or beta is not positive.
@@ -125,7 +141,7 @@ def query_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 10.0, k: 
     return np.where(meets_hub[:, None], inverted_softmax(similarity, bank, beta), similarity)
 
 
-def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float) -> np.ndarray:
+def _check_bank(similarity: np.ndarray, bank: np.ndarray, beta: float = 1) -> np.ndarray:
     bank = check_finite(bank)
     if bank.ndim != 2 or len(bank) == 0 or bank.shape[1] != similarity.shape[1]:
         raise ValueError("The bank needs similarities of at least one query with the same "

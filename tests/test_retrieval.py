@@ -103,8 +103,10 @@ def test_small_numbers_are_scored_like_large_ones(dtype):
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 @pytest.mark.parametrize("correct", [
     csls, inverted_softmax, lambda x: inverted_softmax(np.ones((2, 3)), bank=x),
-    lambda x: query_bank(x, np.ones((2, 3))), lambda x: query_bank(np.ones((2, 3)), x)],
-    ids=["csls", "softmax", "bank of softmax", "query bank", "bank of query bank"])
+    lambda x: query_bank(x, np.ones((2, 3))), lambda x: query_bank(np.ones((2, 3)), x),
+    lambda x: csls(np.ones((2, 3)), bank=x)],
+    ids=["csls", "softmax", "bank of softmax", "query bank", "bank of query bank",
+         "bank of csls"])
 def test_a_similarity_that_is_none_is_refused(correct, number):
     with pytest.raises(ValueError, match="infinite or not a number"):
         correct(np.array([[0.1, 0.2, 0.3], [0.1, number, 0.3]]))
@@ -137,7 +139,19 @@ def test_csls_is_its_formula(shape, k):
 
 def test_csls_uses_what_neighbors_there_are():
     scores = np.random.default_rng(1).uniform(-1, 1, (3, 5))
-    np.testing.assert_allclose(csls(scores, k=10), csls(scores, k=3))
+    expected = 2 * scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0)
+    np.testing.assert_allclose(csls(scores, k=10), expected)
+
+
+@pytest.mark.parametrize("k", [1, 3, 30])
+def test_csls_with_a_bank_takes_the_items_neighbors_from_it(k):
+    rng = np.random.default_rng(2)
+    scores, bank = rng.uniform(-1, 1, (4, 9)), rng.uniform(-1, 1, (20, 9))
+    found = csls(scores, k, bank)
+    by_query = np.sort(scores, axis=1)[:, -k:].mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, 2 * scores - by_query - np.sort(bank, axis=0)[-k:].mean(axis=0))
+    np.testing.assert_allclose([csls(row[None], k, bank)[0] for row in scores], found)
+    np.testing.assert_array_equal(csls(scores, k, scores), csls(scores, k))
 
 
 def test_csls_makes_a_hub_pay():
@@ -202,6 +216,14 @@ def test_a_query_bank_makes_a_hub_pay():
     assert (scores.argmax(axis=1) == 0).all()
     found = query_bank(scores, scores[::2], beta=10)
     assert (found.argmax(axis=1) == np.arange(10)).mean() >= 0.9
+
+
+@pytest.mark.parametrize(("shape", "message"), [
+    ((25, 39), "same 40 items; got shape \\(25, 39\\)"), ((0, 40), "at least one query"),
+    ((40,), "of shape")])
+def test_a_bank_that_does_not_fit_is_refused_by_csls(similarity, shape, message):
+    with pytest.raises(ValueError, match=message):
+        csls(similarity, 5, np.ones(shape))
 
 
 @pytest.mark.parametrize("correct", [inverted_softmax, query_bank])
