@@ -29,9 +29,9 @@ DIFFERENCE = re.compile(r"(gain|change|loss|gap|lead|worth|leak|less_data|climb|
 CONTROL = (".random", ".blind")
 # What may stand in prose as a typed percentage: levels, settings, and examples that say so.
 EXEMPT = re.compile(
-    r"\b95 (%|percent)|\b100 %|\b0 %|"                              # the level of intervals; all
+    r"\b95 (%|percent)|\b100 ?%|\b0 %|"                             # the level of intervals; all
     r"(at the|in|at most|least|of|than) 5 %( level)?|"              # the level of tests
-    r"\b80 %( power)?|"                                             # power, and shares of a split
+    r"\b80 %( for training and 20 %)?|"                             # power, and shares of a split
     r"(recall of|more than|finds|nearest|best) \d+ %")              # settings that the text gives
 
 
@@ -219,7 +219,7 @@ def typed(text):
     if re.search(r"made[- ]up|<details>", text, re.IGNORECASE):
         return []
     return [text[max(0, found.start() - 40):found.end() + 10]
-            for found in re.finditer(r"\d[\d.,]*\s?(%|percent\b)", text)
+            for found in re.finditer(r"\d+([.,]\d+)*\s?(%|percent\b)", text)
             if not any(exempt.start() < found.end() and found.start() < exempt.end()
                        for exempt in EXEMPT.finditer(text))]
 

@@ -1,10 +1,12 @@
 """Draw the book's first picture: phrases, and the pictures and clips they find.
 
-Everything shown was unseen in training (salt 0, strict split). Only drawings under the MIT and
+No pair of text and drawing shown was in training (salt 0, strict split). Beneath each picture
+stands what it shows, right or wrong. Only drawings under the MIT and
 Apache licenses take part, so that the picture may travel. Usage: python tools/hero.py PATH
 """
 
 import sys
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -39,7 +41,7 @@ def content(phrase):
 
 
 def find_clip(emoji, split, phrase):
-    """The nearest unseen clip for a phrase, as frames."""
+    """The nearest unseen clip for a phrase: its row, and its frames."""
     clips, vectors = load_clips(emoji), text.load_word_vectors()
     captions = text.sentence_vectors([content(c) for c in clips.caption], vectors)
     train = np.flatnonzero(np.isin(clips.subject_row, split.train))
@@ -49,19 +51,20 @@ def find_clip(emoji, split, phrase):
     model = fusion.RidgeMap(3.0, "image_to_text").fit(captions[train], seen[train])
     query = text.sentence_vectors([content(phrase)], vectors)
     row = gallery[model.similarity(query, seen[gallery])[0].argmax()]
-    return clips.load_frames([row])[0]
+    return row, clips.load_frames([row])[0]
 
 
-def draw(rows, phrases):
-    """One line a phrase: the phrase in quotes, then what it found."""
-    fig, axes = plt.subplots(len(rows), N_PICTURES, figsize=(8, 1.15 * len(rows)))
-    for line, row, phrase in zip(axes, rows, phrases, strict=True):
-        for ax, picture in zip(line, row, strict=True):
+def draw(rows, names, phrases):
+    """One line a phrase: the phrase in quotes, then what it found, each with its name."""
+    fig, axes = plt.subplots(len(rows), N_PICTURES, figsize=(8, 1.3 * len(rows)))
+    for line, row, below, phrase in zip(axes, rows, names, phrases, strict=True):
+        for ax, picture, name in zip(line, row, below, strict=True):
             ax.imshow(picture)
             ax.axis("off")
+            ax.set_title(textwrap.fill(name, 16), y=-0.05, va="top", fontsize=8, color="#555555")
         line[0].text(-0.25, 0.5, f"“{phrase}”", transform=line[0].transAxes, ha="right",
                      va="center", fontsize=13, color="#0072B2")
-    fig.subplots_adjust(left=0.36, right=1, top=1, bottom=0, wspace=0.08, hspace=0.12)
+    fig.subplots_adjust(left=0.36, right=1, top=1, bottom=0.05, wspace=0.15, hspace=0.35)
     return fig
 
 
@@ -70,9 +73,13 @@ def main(path):
     emoji = load_emoji()
     split = emoji.split(salt=0, strict=True)
     found = find_pictures(emoji, split, PHRASES[:-1])
-    rows = [*(emoji.load_pictures(row) for row in found),
-            find_clip(emoji, split, PHRASES[-1])[list(FRAMES)]]
-    draw(rows, PHRASES).savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
+    clip, frames = find_clip(emoji, split, PHRASES[-1])
+    rows = [*(emoji.load_pictures(row) for row in found), frames[list(FRAMES)]]
+    names = [[emoji.names["en"][concept][0] for concept in emoji.pictures.concept_row[row]]
+             for row in found]
+    later = [f"frame {frame + 1} of the same" for frame in FRAMES[1:]]
+    names.append([load_clips(emoji).caption[clip], *later])
+    draw(rows, names, PHRASES).savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
 
 
 if __name__ == "__main__":
