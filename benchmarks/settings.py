@@ -20,11 +20,12 @@ from pathlib import Path
 
 import gensim
 import numpy as np
-from gensim.models import KeyedVectors, Word2Vec
+from gensim.models import KeyedVectors
 
 from mmfuse_utils import ladder, text, vision
 from mmfuse_utils.cache import content_key, write_then_rename
 from mmfuse_utils.data import load_emoji, load_sentences
+from mmfuse_utils.data.wordnet import corpus_key
 from mmfuse_utils.ladder import Task
 from mmfuse_utils.metrics import ranks
 from mmfuse_utils.text import SETTINGS
@@ -58,15 +59,17 @@ def evaluate(vectors: KeyedVectors, salts) -> list[dict]:
 
 def measure(changed: dict, part: int, salts) -> dict:
     """Train with one setting changed, and with the same vocabulary draw random vectors."""
-    start = time.perf_counter()
-    settings = {**SETTINGS, **changed}
-    vectors = Word2Vec(load_sentences()[::part], **settings).wv
-    row = {"changed": changed, "seconds": time.perf_counter() - start, "words": len(vectors),
+    key = content_key("word2vec", corpus_key(), {**SETTINGS, **changed}, gensim.__version__)
+    if part > 1:
+        vectors = text.train_word_vectors(load_sentences()[::part], **changed)
+    else:       # kept, so that an interrupted study goes on where it was
+        vectors = text.cached_vectors(
+            key, lambda: text.train_word_vectors(load_sentences(), **changed))
+    row = {"changed": changed, "words": len(vectors),
            "splits": evaluate(vectors, salts)}
     if not changed or "vector_size" in changed:     # random vectors differ by their length alone
         row["random"] = evaluate(text.random_vectors(vectors), salts)
-    print(changed, f"{row['seconds']:.0f} s",
-          f"{np.mean([hit(split) for split in row['splits']]):.3f}", flush=True)
+    print(changed, f"{np.mean([hit(split) for split in row['splits']]):.3f}", flush=True)
     return row
 
 
