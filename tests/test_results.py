@@ -26,9 +26,9 @@ BOUNDS = {
     "vision.style_hit1": (0.3, 1),
     "vision.throughput_ratio": (0.85, 1.5),
     "video.chance": (1 / 12 - 1e-6, 1 / 12 + 1e-6),
-    "video.motion_accuracy": (0.85, 1),
-    "video.caption_hit10": (0.2, 1),
-    "video.caption_plain_hit10": (0.28, 1),
+    "video.motion.network.accuracy": (0.85, 1),
+    "video.captions.t2v.hit10": (0.2, 1),
+    "video.captions.plain.t2v.hit10": (0.28, 1),
     "fusion.chance.t2i.hit10": (0.05 - 1e-9, 0.05 + 1e-9),
     "fusion.concat.t2i.hit10": (0, 0),
     "fusion.random_vectors.t2i.hit10": (0.08, 0.30),
@@ -72,7 +72,7 @@ def test_meaning_helps_and_near_duplicates_flatter(results):
 
 
 def test_the_first_frame_does_not_give_the_motion_away(results):
-    low, high = results["video.first_frame_accuracy"]["interval"]
+    low, high = results["video.motion.accuracy.blind"]["interval"]
     assert low <= results["video.chance"]["value"] + 0.03
     assert high < 0.2
 
