@@ -3,8 +3,8 @@
     python benchmarks/metric_names.py       # a few seconds; writes metric_names.json
 
 One ranking of eight items, four of them relevant, goes through the package, torchmetrics, ranx
-and sentence-transformers; so does a gallery in which all items have one score. Needs the extra
-`benchmark` (ranx, sentence-transformers).
+and sentence-transformers; so do galleries of 8 and of 200 items that all have one score. Needs
+the extra `benchmark` (ranx, sentence-transformers).
 """
 
 import json
@@ -25,7 +25,9 @@ OUTPUT = Path(__file__).with_suffix(".json")
 SCORES = (0.9, 0.7, 0.6, 0.5, 0.3, 0.1, -0.1, -0.2)
 RELEVANT = (0, 1, 1, 0, 0, 0, 1, 1)
 CUTS = 3, 8
+GALLERIES = 8, 200
 LIBRARIES = "torchmetrics", "ranx", "sentence-transformers"
+Measure = Callable[[tuple, tuple, int], dict[str, float]]
 
 
 def with_package(scores: tuple, relevant: tuple, k: int) -> dict[str, float]:
@@ -84,26 +86,43 @@ def with_sentence_transformers(scores: tuple, relevant: tuple, k: int) -> dict[s
     return {name: float(by_cut[k]) for name, by_cut in found.items()}
 
 
-def tied(measure: Callable[[tuple, tuple, int], dict[str, float]], name: str) -> dict[str, float]:
-    """A library's hit@1 when all items have one score, by the place of the relevant one."""
-    n = len(SCORES)
-    return {place: measure((0.5,) * n, tuple(int(i == row) for i in range(n)), 1)[name]
-            for place, row in (("first", 0), ("last", n - 1))}
+def only(n: int, row: int) -> tuple[int, ...]:
+    """Relevance of n items, of which one is relevant."""
+    return tuple(int(i == row) for i in range(n))
+
+
+def place_by_hit(measure: Measure, name: str, n: int, row: int) -> int:
+    """Place of one item among n of equal score: the first cut k at which it counts as found."""
+    return next(k for k in range(1, n + 1) if measure((0.5,) * n, only(n, row), k)[name] > 0)
+
+
+def place_by_reciprocal(measure: Measure, name: str, n: int, row: int) -> int:
+    """The same place, as 1 over the reciprocal rank that the library reports."""
+    return round(1 / measure((0.5,) * n, only(n, row), n)[name])
+
+
+def places(measure: Measure, hit: str, reciprocal: str) -> dict[str, dict[str, dict[str, int]]]:
+    """Where the items listed first and last end among equal scores, by two of the metrics."""
+    by_metric = {hit: place_by_hit, reciprocal: place_by_reciprocal}
+    return {name: {str(n): {"first": place(measure, name, n, 0),
+                            "last": place(measure, name, n, n - 1)} for n in GALLERIES}
+            for name, place in by_metric.items()}
 
 
 def main() -> None:
     """Run all, print them and write the JSON."""
-    programs = {"mmfuse_utils": (with_package, "hit_at_k"),
-                "torchmetrics": (with_torchmetrics, "retrieval_hit_rate"),
-                "ranx": (with_ranx, "hit_rate@k"),
-                "sentence-transformers": (with_sentence_transformers, "accuracy@k")}
+    programs = {"mmfuse_utils": (with_package, "hit_at_k", "mean_reciprocal_rank"),
+                "torchmetrics": (with_torchmetrics, "retrieval_hit_rate",
+                                 "retrieval_reciprocal_rank"),
+                "ranx": (with_ranx, "hit_rate@k", "mrr@k"),
+                "sentence-transformers": (with_sentence_transformers, "accuracy@k", "mrr@k")}
     content = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
                "versions": {name: version(name) for name in LIBRARIES},
                "scores": SCORES, "relevant": RELEVANT,
                "values": {name: {str(k): measure(SCORES, RELEVANT, k) for k in CUTS}
-                          for name, (measure, _) in programs.items()},
-               "hit1_when_all_scores_are_equal": {name: tied(*program)
-                                                  for name, program in programs.items()}}
+                          for name, (measure, *_) in programs.items()},
+               "places_among_equal_scores": {name: places(*program)
+                                             for name, program in programs.items()}}
     text = json.dumps(content, indent=1)
     print(text)
     OUTPUT.write_text(text + "\n", encoding="utf8")

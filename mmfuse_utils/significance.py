@@ -18,10 +18,11 @@ def paired_permutation_test(differences: np.ndarray, clusters: np.ndarray | None
     clusters : (n_queries,) label of each query's cluster; a whole cluster changes its sign
         together, since its queries resemble each other.
 
-    If the methods are equally good, their names can be swapped in any cluster without changing
-    what is likely. The p-value is the share of such swaps that give a mean at least as far from
-    0: of all swaps where there are at most n_resamples of them, else of n_resamples random ones
-    and the one observed.
+    It tests whether the methods are exchangeable: whether their names can be swapped in any
+    cluster without changing what is likely. That is more than equal means, but with many clusters
+    of similar size the test is close to one of equal means. The p-value is the share of such swaps
+    that give a mean at least as far from 0: of all swaps where there are at most n_resamples of
+    them, else of n_resamples random ones and the one observed.
 
     Source: Fisher (1935); Smucker, Allan and Carterette (2007) for retrieval. Raises ValueError
     when there is nothing to test or the clusters do not fit.
@@ -58,7 +59,8 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
     The smallest is multiplied by the number of tests, the next by one less, and so on; none may
     be smaller than one before it. Calling a difference real when its corrected value is at most
-    0.05 raises a false alarm anywhere among the tests in at most 5 % of all studies.
+    0.05 raises a false alarm anywhere among the tests in at most 5 % of all studies, if each
+    p-value alone is right.
 
     Source: Holm (1979). Raises ValueError for values outside 0 to 1.
 
@@ -106,7 +108,8 @@ def design_effect(clusters: np.ndarray, icc: float) -> float:
     """How many times the variance of a mean grows because values come in clusters.
 
     clusters : (n,) labels. icc : correlation within a cluster, see `intraclass_correlation`.
-    With clusters of one size m this is 1 + (m - 1) * icc.
+    With clusters of one size m this is 1 + (m - 1) * icc. With sizes that differ, m is the sum of
+    their squares over their sum, the size of a value's cluster and not the mean size.
 
     Source: Kish (1965). Raises ValueError when there are no values, or icc is no correlation.
 

@@ -257,12 +257,27 @@ def test_the_recorded_names_are_those_of_the_installed_versions(recorded, k):
         ours["hit_at_k"]
 
 
-def test_a_tie_goes_to_whoever_comes_first_unless_it_counts_against():
-    places = {"first": 0, "last": 0}
-    assert metric_names.tied(metric_names.with_package, "hit_at_k") == places
-    by_order = metric_names.tied(
-        lambda scores, relevant, k: {"hit": float(relevant[0])}, "hit")
-    assert by_order == {"first": 1, "last": 0}
+def test_places_of_tied_items_are_found_by_both_metrics():
+    last = {str(n): {"first": n, "last": n} for n in metric_names.GALLERIES}
+    assert metric_names.places(metric_names.with_package, "hit_at_k", "mean_reciprocal_rank") == {
+        "hit_at_k": last, "mean_reciprocal_rank": last}
+
+    def in_order(scores, relevant, k):
+        place = 1 + relevant.index(1)
+        return {"hit": float(place <= k), "reciprocal": 1 / place}
+
+    listed = {str(n): {"first": 1, "last": n} for n in metric_names.GALLERIES}
+    assert metric_names.places(in_order, "hit", "reciprocal") == {
+        "hit": listed, "reciprocal": listed}
+
+
+def test_the_order_of_tied_items_is_arbitrary_in_every_library_but_the_package(recorded):
+    """What the chapter says of them: no library keeps 200 equal scores in their order."""
+    listed = {"first": 1, "last": 200}
+    for library, by_metric in recorded["places_among_equal_scores"].items():
+        found = [by_size["200"] for by_size in by_metric.values()]
+        assert listed not in found
+        assert (found == [{"first": 200, "last": 200}] * 2) == (library == "mmfuse_utils")
 
 
 def test_summaries_by_hand():
