@@ -23,7 +23,7 @@ BOUNDS = {
     "gensim.wordsim353": (0.58, 0.75),
     "gensim.simlex999": (0.40, 0.56),
     "gensim.wordsim353_random": (-0.2, 0.2),
-    "vision.style_hit1": (0.3, 1),
+    "vision.style.hit1": (0.3, 1),
     "vision.throughput_ratio": (0.85, 1.5),
     "video.chance": (1 / 12 - 1e-6, 1 / 12 + 1e-6),
     "video.motion.network.accuracy": (0.85, 1),
