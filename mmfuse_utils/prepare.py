@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from mmfuse_utils.cache import CacheError
-from mmfuse_utils.data import load_clips, load_emoji
+from mmfuse_utils.data import Collection, load_clips, load_emoji
 from mmfuse_utils.data.clips import ClipTable, load_every_motion
 from mmfuse_utils.data.emoji import LANGUAGES
 from mmfuse_utils.data.sources import SOURCES, FetchError, package_path
@@ -17,16 +17,22 @@ from mmfuse_utils.ladder import three_networks
 from mmfuse_utils.text import load_word_vectors
 from mmfuse_utils.video import (clip_difference_pictures, clip_features, clip_frame_features,
                                 clip_subject_features)
+from mmfuse_utils.vision import load_backbone, picture_features
 from mmfuse_utils.word2vec import load_wide_vectors
 
 STEPS = {
     "data packages": lambda: [package_path(name) for name in SOURCES],
     "pictures": lambda: load_emoji(LANGUAGES),
-    "picture features": lambda: three_networks(load_emoji()),
+    "picture features": lambda: _picture_features(load_emoji()),
     "clip features": lambda: _clip_features(load_clips(load_emoji())),
     "clips in every motion": lambda: [_gallery_features(part) for part in ("validation", "test")],
     "word vectors": lambda: _word_vectors(),
 }
+
+
+def _picture_features(emoji: Collection) -> None:
+    three_networks(emoji)
+    picture_features(emoji, load_backbone("random"))  # chapter 4's control
 
 
 def _clip_features(clips: ClipTable) -> None:
