@@ -38,7 +38,7 @@ def record(key: str, value: Real, interval: tuple[Real, Real] | None = None, *,
     the wrong order or far away from the value, a malformed date, and an empty sentence.
 
     >>> record("doctest.hit10", 0.4625, interval=(0.41, 0.52), chance=0.05)
-    doctest.hit10 = 0.463 (0.41 to 0.52), chance 0.05
+    doctest.hit10 = 0.4625 (0.41 to 0.52), chance 0.05
     """
     display(_Entry(result(key, value, interval, chance=chance, control=control,
                           recorded=recorded, exact=exact)))
@@ -194,14 +194,14 @@ def verdict(claim: str, parts: Sequence[Part], evidence: str, outcome: str | Non
 
 
 def format_number(value: Real) -> str:
-    """Three digits for a measurement, all of them for a count.
+    """Four digits for a measurement, so that 46.25 % is the same here; all of them for a count.
 
     >>> format_number(0.4625), format_number(353), format_number(12345.6)
-    ('0.463', '353', '12,346')
+    ('0.4625', '353', '12,346')
     """
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.4g}"
 
 
 def _part(what, value, interval, limit, side, unit, p, recorded, exact) -> Part:

@@ -92,7 +92,7 @@ def load_backbone(name: str = DEFAULT) -> Backbone:
         or "resnet18" or "resnet50" (torchvision downloads the weights; without a network, one
         line says so and the default is returned).
 
-    Raises ValueError for any other name. Source: Tan and Le (2019), He et al. (2016).
+    Raises ValueError for any other name. Source: Liu (2020), Tan and Le (2019), He et al. (2016).
     """
     if name in WEIGHTS or name == "random":
         return _lite(name)

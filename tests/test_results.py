@@ -31,10 +31,10 @@ BOUNDS = {
     "video.captions.plain.t2v.hit10": (0.28, 1),
     "fusion.chance.t2i.hit10": (0.05 - 1e-9, 0.05 + 1e-9),
     "fusion.concat.t2i.hit10": (0, 0),
-    "fusion.random_vectors.t2i.hit10": (0.08, 0.30),
+    "fusion.strict.ridge.t2i.hit10.random": (0.08, 0.30),
     "fusion.strict.t2i.hit10": (0.45, 0.7),
-    "fusion.climb.t2i.hit10": (0.10, 0.3),
-    "fusion.style_gap": (-0.02, 0.08),
+    "fusion.climb_gain.t2i.hit10": (0.10, 0.3),
+    "fusion.maker_loss.t2i.hit10": (-0.02, 0.08),
     "joint.two_tower.t2i.hit10": (0.25, 0.5),
     "retrieval.interval_ratio": (1, 3),
     "retrieval.gemm_ratio": (0.9, 1.1),
@@ -67,7 +67,7 @@ def test_trained_methods_beat_chance_fivefold(results, key):
 
 def test_meaning_helps_and_near_duplicates_flatter(results):
     best, plain = results["fusion.strict.t2i.hit10"], results["fusion.plain.t2i.hit10"]
-    assert best["interval"][0] > results["fusion.random_vectors.t2i.hit10"]["value"]
+    assert best["interval"][0] > results["fusion.strict.ridge.t2i.hit10.random"]["value"]
     assert plain["value"] > best["value"]
 
 
