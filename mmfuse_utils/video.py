@@ -193,8 +193,8 @@ def moving_crops(frames: np.ndarray) -> np.ndarray:
         more.
 
     In frames 1, 3 and 5, counted from 0, look where the picture changes most, from the frame
-    before and to the frame after, in a window of 45 by 45 pixels; cut out 56 by 56 pixels around its center. The
-    square root of the change keeps one hard edge from outweighing a whole subject.
+    before and to the frame after, in a window of 45 by 45 pixels; cut out 56 by 56 pixels around
+    its center. The square root of the change keeps one hard edge from outweighing a whole subject.
 
     Raises ValueError for another type or shape.
 

@@ -73,7 +73,8 @@ def test_the_two_kinds_of_keys_are_told_apart():
 
 
 def test_every_number_has_an_interval_or_says_why_not(results):
-    assert [key for key, entry in results.items() if not (entry["interval"] or entry["exact"])] == []
+    assert [key for key, entry in results.items()
+            if not (entry["interval"] or entry["exact"])] == []
 
 
 def test_every_score_stands_beside_chance_and_a_control(results):
@@ -132,7 +133,8 @@ def test_every_outcome_follows_from_its_numbers(path):
     verdicts = payloads(path, VERDICT_MIME)
     assert len(verdicts) >= 2
     for verdict in verdicts:
-        assert verdict["parts"] and outcome(verdict["parts"]) == verdict["outcome"], verdict["claim"]
+        assert verdict["parts"], verdict["claim"]
+        assert outcome(verdict["parts"]) == verdict["outcome"], verdict["claim"]
 
 
 def test_the_worked_out_outcome_contradicts_where_it_should():
@@ -165,8 +167,8 @@ def assigned(node):
 def from_benchmarks(trees):
     """Names whose values come from a recorded JSON, directly or through others."""
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    names = {name for node in nodes if isinstance(node, ast.Assign) and "json.loads" in ast.unparse(node)
-             for name in assigned(node)[0]}
+    names = {name for node in nodes if isinstance(node, ast.Assign)
+             and "json.loads" in ast.unparse(node) for name in assigned(node)[0]}
     while True:
         more = {name for node in nodes for name in assigned(node)[0]
                 if names & names_in(assigned(node)[1])}
@@ -229,13 +231,15 @@ def strings(code):
     tree = ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", code))
     formats = {id(item) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)
                and node.format_spec for item in ast.walk(node.format_spec)}
-    return [re.sub(r"\{[^}]*\}", "", node.value) for node in ast.walk(tree) if id(node) not in formats
-            and isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return [re.sub(r"\{[^}]*\}", "", node.value) for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            and id(node) not in formats]
 
 
 @every_notebook
 def test_no_percentage_in_a_notebook_is_typed(path):
-    prose = sources(path, "markdown") + [s for code in sources(path, "code") for s in strings(code)]
+    prose = sources(path, "markdown")
+    prose += [text for code in sources(path, "code") for text in strings(code)]
     assert [place for text in prose for place in typed(text)] == []
 
 

@@ -79,7 +79,8 @@ def main(path):
              for row in found]
     later = [f"frame {frame + 1} of the same" for frame in FRAMES[1:]]
     names.append([load_clips(emoji).caption[clip], *later])
-    draw(rows, names, PHRASES).savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
+    figure = draw(rows, names, PHRASES)
+    figure.savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
 
 
 if __name__ == "__main__":
