@@ -11,6 +11,7 @@ import pytest
 import ratings
 import torch
 import word2vec as race
+import word2vec_settings as study
 from gensim.models import KeyedVectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,11 +152,13 @@ def test_the_matched_split_differs_from_the_plain_one_in_size_alone():
     np.testing.assert_array_equal(matched.test, plain.test)
 
 
-def test_a_bank_of_training_texts_judges_each_query_by_itself():
+@pytest.mark.parametrize("remedy", ["inverted softmax", "CSLS"])
+def test_a_bank_of_training_texts_judges_each_query_by_itself(remedy):
     emoji = climb.load_emoji()
     task = climb.Task(emoji, emoji.split(4), 4)
     table = np.random.default_rng(0).normal(size=(len(emoji), len(emoji.pictures)))
-    rung = climb.with_bank(task, lambda concepts, pictures: table[np.ix_(concepts, pictures)])
+    rung = climb.with_bank(task, lambda concepts, pictures: table[np.ix_(concepts, pictures)])[
+        remedy]
     concepts, pictures = task.test
     together = rung(concepts, pictures)
     for i in (0, 7):
@@ -180,3 +183,24 @@ def test_the_recorded_ladder_holds_every_split_and_query():
                     assert len(base64.b64decode(entry[way])) == 200
                 assert 0 < entry["validation"] <= 1
         assert row["styles"].keys() == set(climb.STYLES)
+
+
+def test_a_held_out_maker_leaves_no_style_of_its_own_in_training():
+    assert set(climb.MAKERS) == set(climb.STYLES) and len(set(climb.MAKERS.values())) == 5
+    assert climb.MAKERS["noto"] == climb.MAKERS["noto-v1"] != climb.MAKERS["twemoji"]
+
+
+def test_the_settings_study_changes_one_thing_at_a_time():
+    variants = study.variants()
+    assert variants[0] == {} and len(variants) > 15
+    for changed in variants[1:]:
+        (name, value), = changed.items()
+        assert study.SETTINGS[name] != value
+
+
+def test_the_recorded_settings_study_holds_every_variant_split_and_query():
+    runs = json.loads((Path(study.__file__).parent / "word2vec_settings.json").read_text("utf8"))["runs"]
+    assert [run["changed"] for run in runs] == study.variants()
+    for run in runs:
+        assert len(run["splits"]) == len(study.SALTS)
+        assert {len(base64.b64decode(split["t2i"])) for split in run["splits"]} == {200}

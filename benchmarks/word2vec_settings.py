@@ -1,7 +1,7 @@
 """Which settings of word2vec matter for finding pictures, and how much?
 
-    python benchmarks/settings.py           # about an hour and a half on one core; writes its JSON
-    python benchmarks/settings.py --quick   # a twentieth of the corpus, two splits; writes nothing
+    python benchmarks/word2vec_settings.py           # about an hour and a half on one core; writes its JSON
+    python benchmarks/word2vec_settings.py --quick   # a twentieth of the corpus, two splits; writes nothing
 
 One setting of gensim's word2vec is changed at a time around the prepared vectors' own. Each set
 of vectors gives the texts of the same ridge map from pictures to texts, its penalty chosen on the
@@ -91,7 +91,7 @@ def main() -> None:
     content = {"date": time.strftime("%Y-%m-%d"), "settings": SETTINGS, "cores": os.cpu_count(),
                "python": platform.python_version(), "gensim": gensim.__version__, "runs": rows}
     if not options.quick:
-        with write_then_rename(HERE / "settings.json") as temporary:
+        with write_then_rename(HERE / "word2vec_settings.json") as temporary:
             temporary.write_text(json.dumps(content, indent=0) + "\n", encoding="utf8")
 
 
