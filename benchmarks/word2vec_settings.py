@@ -1,7 +1,7 @@
 """Which settings of word2vec matter for finding pictures, and how much?
 
-    python benchmarks/word2vec_settings.py           # about an hour and a half on one core; writes its JSON
-    python benchmarks/word2vec_settings.py --quick   # a twentieth of the corpus, two splits; writes nothing
+    python benchmarks/word2vec_settings.py           # an hour and a half on one core; writes JSON
+    python benchmarks/word2vec_settings.py --quick   # a twentieth of the corpus; writes nothing
 
 One setting of gensim's word2vec is changed at a time around the prepared vectors' own. Each set
 of vectors gives the texts of the same ridge map from pictures to texts, its penalty chosen on the
