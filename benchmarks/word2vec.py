@@ -5,7 +5,8 @@
 
 Every measurement is a process of its own, so that its peak memory is its own, and the programs
 take turns, so that a busy moment of the machine falls on all of them. What is read off the JSON
-are ratios within one round. The loop and the minibatch are chapter 2's, taken from its notebook.
+are ratios within one round, and their geometric mean. The loop and the minibatch are chapter
+2's, taken from its notebook.
 """
 
 import argparse
@@ -14,11 +15,12 @@ import json
 import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 HERE = Path(__file__).resolve().parent
 CHAPTER = HERE.parent / "notebooks" / "02_word2vec_numpy.ipynb"
@@ -121,30 +123,50 @@ def in_a_process(program, threads, seed, part, **changed):
     return row
 
 
-def spread(values):
-    """Median, least and largest of a few values."""
-    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+def spread(values, log=True):
+    """Mean of a few rounds with its 95 % interval by Student's t, least and largest.
+
+    log : of the logarithms, so that the mean of ratios is the ratio of the means.
+    """
+    from scipy.stats import t
+
+    x = np.log(values) if log else np.asarray(values)
+    half = t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5 if len(x) > 1 else np.inf
+    mean, *ends = (float(np.exp(y) if log else y)
+                   for y in (x.mean(), x.mean() - half, x.mean() + half))
+    return {"mean": mean, "interval": ends, "low": min(values), "high": max(values)}
 
 
-def ratios(rows, key, threads):
+def rounds(rows, program, threads, key):
+    """A number of a program's runs at the shared settings, in the order of the rounds."""
+    return np.array([r[key] for r in rows if r["program"] == program and r["threads"] == threads
+                     and r["learning_rate"] == SETTINGS["learning_rate"]])
+
+
+def ratio(rows, key, threads):
     """The book's over gensim's, round by round."""
-    by_seed = {(r["program"], r["seed"]): r[key] for r in rows if r["threads"] == threads
-               and r["program"] in PROGRAMS and r["learning_rate"] == SETTINGS["learning_rate"]}
-    seeds = sorted({seed for _, seed in by_seed})
-    return spread([by_seed["numpy", s] / by_seed["gensim", s] for s in seeds])
+    book, gensim = (rounds(rows, program, threads, key) for program in PROGRAMS)
+    return spread((book / gensim).tolist())
 
 
 def summary(rows):
-    """Ratios with their spread, and the mean scores of one thread's runs."""
-    found = {"speed_ratio.1_thread": ratios(rows, "words_per_second", 1),
-             "speed_ratio.2_threads": ratios(rows, "words_per_second", 2),
-             "memory_ratio": ratios(rows, "peak_mib", 1)}
+    """Over the rounds: ratios, speeds, memory, scores, and the book's scores less gensim's."""
+    from ratings import LISTS
+
+    loops = np.array([r["loop_step"] for r in rows if r["program"] == "rungs"])
+    speed = rounds(rows, "gensim", 1, "words_per_second")
+    found = {"loop_ratio": spread((speed / loops).tolist()),
+             "speed_ratio.1_thread": ratio(rows, "words_per_second", 1),
+             "speed_ratio.2_threads": ratio(rows, "words_per_second", 2),
+             "memory_ratio": ratio(rows, "peak_mib", 1)}
+    for name in LISTS:
+        book, gensim = (rounds(rows, program, 1, name) for program in PROGRAMS)
+        found[f"lead.{name}"] = spread((book - gensim).tolist(), log=False)
     for program in PROGRAMS:
         for threads in (1, 2):
-            runs = [r for r in rows if r["program"] == program and r["threads"] == threads
-                    and r["learning_rate"] == SETTINGS["learning_rate"]]
-            for key in ("wordsim353", "simlex999", "words_per_second", "peak_mib"):
-                found[f"{program}.{threads}.{key}"] = spread([r[key] for r in runs])
+            for key in ("words_per_second", "peak_mib", *LISTS):
+                values = rounds(rows, program, threads, key).tolist()
+                found[f"{program}.{threads}.{key}"] = spread(values, key not in LISTS)
     return found
 
 
