@@ -117,7 +117,7 @@ class Part:
         if self.unit == "share":
             return f"{value:.1%}"
         if self.unit == "points":
-            return f"{round(100 * value, 1) + 0.0:+.1f}".replace("+0.0", "0.0")
+            return f"{round(1000 * value) / 10 + 0.0:+.1f}".replace("+0.0", "0.0")
         return format_number(value)
 
 
