@@ -2,10 +2,12 @@
 
     python benchmarks/gensim_study.py           # about fifty minutes; writes its JSON
     python benchmarks/gensim_study.py --quick   # a twentieth of the corpus; writes nothing
+    python benchmarks/gensim_study.py --paired  # only the last step, anew: six trainings
 
 One setting is changed at a time around the reference, the setting of the prepared vectors,
 with three seeds each. The pairs of WordSim-353 and SimLex-999 in even rows choose, those in odd
-rows report.
+rows report. In the last step the chosen setting and the reference are trained again, and compared
+pair by pair.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import gensim
 import numpy as np
-from gensim.models import FastText, Word2Vec
+from gensim.models import FastText, KeyedVectors, Word2Vec
 from gensim.models.phrases import ENGLISH_CONNECTOR_WORDS, Phrases
 from ratings import LISTS, halves
 from scipy.stats import spearmanr
@@ -56,8 +58,8 @@ def scores(vectors, known) -> dict:
     return found
 
 
-def train(name: str, seed: int, part: int) -> dict:
-    """One variant and seed: its settings and scores; FastText also on words it never saw."""
+def word_vectors(name: str, seed: int, part: int) -> tuple[KeyedVectors, float]:
+    """The vectors of one variant and seed, and how many seconds their training took."""
     changed, sentences = dict(VARIANTS[name]), load_sentences()[::part]
     phrases, fasttext = changed.pop("phrases", False), changed.pop("fasttext", False)
     start = time.perf_counter()
@@ -65,14 +67,50 @@ def train(name: str, seed: int, part: int) -> dict:
         joined = Phrases(sentences, connector_words=ENGLISH_CONNECTOR_WORDS)
         sentences = [joined[sentence] for sentence in sentences]
     model = (FastText if fasttext else Word2Vec)(sentences, **{**SETTINGS, **changed, "seed": seed})
-    seconds, known = time.perf_counter() - start, model.wv.key_to_index.__contains__
+    return model.wv, time.perf_counter() - start
+
+
+def train(name: str, seed: int, part: int) -> dict:
+    """One variant and seed: its settings and scores; FastText also on words it never saw."""
+    vectors, seconds = word_vectors(name, seed, part)
     row = {"name": name, "seed": seed, "changed": VARIANTS[name], "seconds": seconds,
-           "words": len(model.wv), "scores": scores(model.wv, known)}
-    if fasttext:
-        row["with_unseen_words"] = scores(model.wv, lambda word: True)
+           "words": len(vectors), "scores": scores(vectors, vectors.key_to_index.__contains__)}
+    if "fasttext" in VARIANTS[name]:
+        row["with_unseen_words"] = scores(vectors, lambda word: True)
     print(name, seed, f"{seconds:.0f} s", {k: round(v["score"], 3) for k, v in row["scores"].items()},
           flush=True)
     return row
+
+
+def paired_lead(ours: list[KeyedVectors], theirs: list[KeyedVectors]) -> dict:
+    """How far one setting's mean score over its seeds leads another's, by list and part.
+
+    The interval draws the pairs of words anew, the same for both settings and all seeds.
+    """
+    def lead(rows):
+        found = [spearman(rows[:, [0, column]]) for column in range(1, rows.shape[1])]
+        return float(np.mean(found[:len(ours)]) - np.mean(found[len(ours):]))
+
+    models, found = [*ours, *theirs], {}
+    for name in LISTS:
+        rows = [halves(model, name, lambda word: all(word in other.key_to_index
+                                                     for other in models)) for model in models]
+        for part in rows[0]:
+            table = np.column_stack([rows[0][part][:, 1], *(row[part][:, 0] for row in rows)])
+            low, high = bootstrap_interval(table, None, lead)
+            found[f"{name}.{part}"] = {"lead": lead(table), "low": low, "high": high,
+                                       "pairs": len(table)}
+    return found
+
+
+def compare(chosen: str, part: int) -> dict:
+    """The chosen setting against the reference, trained again and compared pair by pair."""
+    models = {}
+    for name in (chosen, "reference"):
+        models[name] = [word_vectors(name, seed, part)[0] for seed in SEEDS]
+        print("trained again:", name, flush=True)
+    return {"date": time.strftime("%Y-%m-%d"), "chosen": chosen,
+            "lead": paired_lead(models[chosen], models["reference"])}
 
 
 def random_scores(part: int) -> dict:
@@ -96,21 +134,30 @@ def choose(rows: list[dict]) -> str:
     return max(by_setting, key=lambda name: np.mean(by_setting[name]))
 
 
-def main() -> None:
-    """Train all variants, two at a time, choose on even rows, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the corpus")
-    part = 20 if parser.parse_args().quick else 1
+def study(part: int) -> dict:
+    """All variants, two trainings at a time, the one chosen on even rows, and the control."""
     with ProcessPoolExecutor(2) as pool:
         runs = [(name, seed, part) for name in VARIANTS for seed in SEEDS]
         rows = list(pool.map(train, *zip(*runs, strict=True)))
-    content = {"date": time.strftime("%Y-%m-%d"), "settings": SETTINGS,
-               "python": platform.python_version(),
-               "gensim": gensim.__version__, "cores": os.cpu_count(), "chosen": choose(rows),
-               "random": random_scores(part), "runs": rows}
+    return {"date": time.strftime("%Y-%m-%d"), "settings": SETTINGS,
+            "python": platform.python_version(),
+            "gensim": gensim.__version__, "cores": os.cpu_count(), "chosen": choose(rows),
+            "random": random_scores(part), "runs": rows}
+
+
+def main() -> None:
+    """The study and its last step, or the last step alone, and the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the corpus")
+    parser.add_argument("--paired", action="store_true", help="only the last step, anew")
+    options = parser.parse_args()
+    part, target = 20 if options.quick else 1, HERE / "gensim_study.json"
+    content = json.loads(target.read_text("utf8")) if options.paired else study(part)
     print("chosen on even rows:", content["chosen"])
+    content["paired"] = compare(content["chosen"], part)
+    print(content["paired"])
     if part == 1:
-        with write_then_rename(HERE / "gensim_study.json") as temporary:
+        with write_then_rename(target) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
 
 

@@ -66,6 +66,32 @@ def test_the_study_chooses_a_setting_by_its_even_rows_and_not_by_a_lucky_seed():
     assert gensim_study.VARIANTS["reference"] == {}
 
 
+def test_a_lead_is_the_difference_of_mean_scores_pair_by_pair(monkeypatch):
+    rng = np.random.default_rng(0)
+    rated = [(f"a{i}", f"b{i}", float(i)) for i in range(40)]
+    monkeypatch.setattr(ratings, "human_ratings", lambda name: rated)
+    words = [word for a, b, _ in rated for word in (a, b)]
+
+    def model(noise):
+        """Cosines that follow the ratings, but for the noise."""
+        angles = np.linspace(1.5, 0.5, 40) + noise * rng.uniform(-1, 1, 40)
+        vectors = KeyedVectors(2)
+        ends = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        vectors.add_vectors(words, np.stack([np.tile([1.0, 0.0], (40, 1)), ends],
+                                            axis=1).reshape(80, 2))
+        return vectors
+
+    good, bad = [model(0), model(0)], [model(0.4), model(0.5)]
+    found = gensim_study.paired_lead(good, bad)["wordsim353.odd"]
+    separate = [ratings.halves(each, "wordsim353", each.key_to_index.__contains__)["odd"]
+                for each in bad]
+    assert found["lead"] == pytest.approx(1 - np.mean([gensim_study.spearman(rows)
+                                                       for rows in separate]))
+    assert 0 < found["low"] < found["lead"] < found["high"] and found["pairs"] == 20
+    same = gensim_study.paired_lead(bad, bad)["simlex999.all"]
+    assert (same["lead"], same["low"], same["high"]) == (0, 0, 0)
+
+
 def test_chapter_2s_loop_and_minibatch_make_the_same_move(chapter):
     loop, batch = (chapter["run"](chapter[name], 300, batch_size=1, dim=8, dtype=np.float64)
                    for name in ("loop_step", "minibatch_step"))
