@@ -126,9 +126,10 @@ def cached_vectors(key: str, train: Callable[[], KeyedVectors]) -> KeyedVectors:
 
 @cache
 def load_word_vectors() -> KeyedVectors:
-    """The book's word vectors: 100 dimensions, trained on WordNet's glosses; kept in the cache.
+    """The book's word vectors: 100 dimensions, trained on WordNet's entries; kept in the cache.
 
-    The first call trains them, which takes a few minutes on one core.
+    An entry holds synonyms, definition, examples and the names of its hypernyms; see
+    `load_sentences`. The first call trains them, which takes a few minutes on one core.
     """
     key = content_key("word2vec", corpus_key(), SETTINGS, gensim.__version__)
     return cached_vectors(key, lambda: train_word_vectors(load_sentences()))
