@@ -22,7 +22,7 @@ BOUNDS = {
     "numpy.two_brakes_gain": (0.03, 0.3),
     "gensim.wordsim353": (0.58, 0.75),
     "gensim.simlex999": (0.40, 0.56),
-    "gensim.wordsim353_random": (-0.2, 0.2),
+    "gensim.wordsim353.random": (-0.2, 0.2),
     "vision.style.hit1": (0.3, 1),
     "vision.throughput_ratio": (0.85, 1.5),
     "video.chance": (1 / 12 - 1e-6, 1 / 12 + 1e-6),
