@@ -147,9 +147,24 @@ def test_the_worked_out_outcome_contradicts_where_it_should():
 
 # Recorded numbers say so
 
+SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
 def names_in(node):
-    """Names that a piece of code refers to."""
-    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+    """Names that a piece of code takes from outside: not its parameters, loops and locals."""
+    names = {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+    inner = [item for item in ast.walk(node) if isinstance(item, SCOPES)]
+    bound = {arg.arg for scope in inner for arg in ast.walk(scope) if isinstance(arg, ast.arg)}
+    return names - bound - {item.id for scope in inner for item in ast.walk(scope)
+                            if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+
+
+def steps(tree):
+    """The statements of a cell that set names for the cells after it."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if not isinstance(node, SCOPES):
+            yield from steps(node)
 
 
 def assigned(node):
@@ -157,7 +172,7 @@ def assigned(node):
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return {name for target in targets for name in names_in(target)}, node.value or node
-    if isinstance(node, ast.For | ast.comprehension):
+    if isinstance(node, ast.For):
         return names_in(node.target), node.iter
     if isinstance(node, ast.FunctionDef):
         return {node.name}, node
@@ -166,7 +181,7 @@ def assigned(node):
 
 def from_benchmarks(trees):
     """Names whose values come from a recorded JSON, directly or through others."""
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    nodes = [node for tree in trees for node in steps(tree)]
     names = {name for node in nodes if isinstance(node, ast.Assign)
              and "json.loads" in ast.unparse(node) for name in assigned(node)[0]}
     while True:
@@ -197,7 +212,8 @@ def test_recorded_numbers_are_marked_in_ledger_and_verdicts(path):
 
 def test_the_finder_of_recorded_numbers_follows_names():
     code = ["x = json.loads(text)\ndef f(k):\n    return x[k]\ny = 2 * f('a')", "record('a.b', y)",
-            "record('a.c', 3)", "record('a.d', f('b'), recorded=x['date'])"]
+            "record('a.c', 3)", "record('a.d', f('b'), recorded=x['date'])",
+            "def g(y):\n    z = y\n    return z\nz = [y for y in (1, 2)]\nrecord('a.e', g(z))"]
     assert unmarked(code) == ["record('a.b', y)"]
 
 
