@@ -154,7 +154,7 @@ class SkipGram(BaseEstimator):
 
 @cache
 def load_wide_vectors() -> KeyedVectors:
-    """Word vectors of 300 numbers, trained by `SkipGram` on WordNet's glosses; kept in the cache.
+    """Word vectors of 300 numbers, trained by `SkipGram` on WordNet's entries; kept in the cache.
 
     The first call trains them with one thread, so that they are the same each time.
     """

@@ -29,7 +29,10 @@ def test_ratios_are_taken_within_a_round():
     rows = [{"program": program, "seed": seed, "threads": 1, "learning_rate": 0.05, "speed": speed}
             for (program, seed), speed in speeds.items()]
     rows.append({**rows[0], "learning_rate": 0.1, "speed": 99})
-    assert race.ratios(rows, "speed", 1) == {"median": 2.5, "low": 2, "high": 3}
+    found = race.ratio(rows, "speed", 1)
+    assert (found["low"], found["high"]) == pytest.approx((2, 3))
+    assert found["mean"] == pytest.approx(6**0.5)       # the geometric mean of 3 and 2
+    assert found["interval"][0] < 2 and found["interval"][1] > 3    # t, with two rounds
 
 
 def test_scores_see_the_order_of_the_ratings(monkeypatch):
