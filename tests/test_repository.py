@@ -129,7 +129,7 @@ def test_readme_and_makefile_name_the_same_targets():
 def test_readme_says_what_it_costs_before_the_first_command():
     readme = read("README.md")
     first_command = readme.index("```bash")
-    for fact in ("3 GB", "6.3 GB", "50 MB", "https://pytorch.org/get-started/locally/"):
+    for fact in ("3 GB", "7 GB", "50 MB", "https://pytorch.org/get-started/locally/"):
         assert fact in readme[:first_command]
 
 
