@@ -156,8 +156,8 @@ def summary(rows):
     loops = np.array([r["loop_step"] for r in rows if r["program"] == "rungs"])
     speed = rounds(rows, "gensim", 1, "words_per_second")
     found = {"loop_ratio": spread((speed / loops).tolist()),
-             "speed_ratio.1_thread": ratio(rows, "words_per_second", 1),
-             "speed_ratio.2_threads": ratio(rows, "words_per_second", 2),
+             "speed_ratio.one_thread": ratio(rows, "words_per_second", 1),
+             "speed_ratio.two_threads": ratio(rows, "words_per_second", 2),
              "memory_ratio": ratio(rows, "peak_mib", 1)}
     for name in LISTS:
         book, gensim = (rounds(rows, program, 1, name) for program in PROGRAMS)

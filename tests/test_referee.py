@@ -72,6 +72,11 @@ def test_the_two_kinds_of_keys_are_told_apart():
     assert not is_score("joint.attention_gain.accuracy") and not is_score("math.kl.raw")
 
 
+def test_no_part_of_a_key_begins_with_a_digit(results):
+    """The page's own scripts look places up by their key, and could not."""
+    assert [key for key in results if not key.startswith("time.") and re.search(r"\.\d", key)] == []
+
+
 def test_every_number_has_an_interval_or_says_why_not(results):
     assert [key for key, entry in results.items()
             if not (entry["interval"] or entry["exact"])] == []
