@@ -33,7 +33,7 @@ from mmfuse_utils.vision import (BATCH_SIZE, DEFAULT, extract_features, load_ahe
                                  load_backbone)
 
 OUTPUT = Path(__file__).with_suffix(".json")
-CHAPTER = OUTPUT.parent.parent / "notebooks" / "04_image_features.ipynb"
+CHAPTER = OUTPUT.parent.parent / "notebooks" / "05_image_features.ipynb"
 SIZES = 96, 128, 160, 224
 
 

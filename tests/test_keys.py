@@ -144,6 +144,6 @@ def test_the_books_own_notebooks_are_understood():
         assert not {"mmfuse_utils/prepare.py", "mmfuse_utils/check.py"} & files
     recorded = {stem: {Path(name).stem for name in files if name.endswith(".json")}
                 for stem, files in used.items()}
-    assert recorded["10_ladder"] == {"fusion", "word2vec_settings"}
+    assert recorded["11_ladder"] == {"fusion", "word2vec_settings"}
     assert recorded["03_word2vec_gensim"] == {"gensim_study"}
-    assert recorded["06_fusion"] == set()
+    assert recorded["07_fusion"] == set()

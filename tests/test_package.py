@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A module imports only from modules to its left; data's modules also from each other.
 ORDER = ["cache", "data", "text", "word2vec_blocks", "word2vec", "vision", "video_files", "video",
          "metrics", "significance", "retrieval", "search", "estimators", "fusion", "towers",
-         "ladder", "ledger", "prepare", "check", "viz"]
+         "ladder", "protocol", "ledger", "prepare", "check", "viz"]
 
 
 def relative(path: Path) -> str:

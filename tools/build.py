@@ -8,7 +8,6 @@ picture on the first page is drawn anew by `tools/hero.py`.
 
 import argparse
 import hashlib
-import html
 import json
 import re
 import shutil
@@ -22,13 +21,13 @@ from collect import RESULTS
 from environment import ask
 from execute import EXECUTED, ROOT
 from keys import list_notebooks
+from pages import make_page, numbered_files
 
 from mmfuse_utils.data.sources import SOURCES, package_path
 
 SOURCE, SITE, STAMP = (Path("_build", name) for name in ("source", "html", "site-key"))
 MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions", "a11y", "sre")
 HERO = Path(__file__).resolve().parent / "hero.py"
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
 
 
 def site_key(root):
@@ -36,7 +35,9 @@ def site_key(root):
     inputs = [path for path in (root / "book").rglob("*")
               if path.is_file() and "__pycache__" not in path.parts]
     inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
-    inputs += [root / RESULTS, root / "requirements-dev.txt", Path(__file__).resolve(), HERO,
+    tools = Path(__file__).resolve().parent
+    inputs += [root / RESULTS, root / "requirements-dev.txt", tools / "build.py", HERO,
+               tools / "pages.py",
                root / "mmfuse_utils" / "data" / "sources.py"]
     digest = hashlib.sha256(str(repository_url(root)).encode())
     for path in sorted(inputs):
@@ -65,29 +66,6 @@ def stage_config(root, source):
     (source / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf8")
 
 
-def plotly_html(figure):
-    """An interactive figure that loads plotly from the site itself."""
-    label = figure["layout"].get("title", {}).get("text") or "Interactive figure"
-    digest = hashlib.sha256(json.dumps(figure, sort_keys=True).encode()).hexdigest()[:12]
-    data = json.dumps([figure["data"], figure["layout"]]).replace("</", "<\\/")
-    return (f'<div id="plotly-{digest}" class="mmfuse-plotly" role="img" '
-            f'aria-label="{html.escape(label, quote=True)}"></div>'
-            '<script src="../_static/plotly/plotly.min.js"></script>'
-            f'<script>Plotly.newPlot("plotly-{digest}", ...{data}, {{responsive: true}})</script>')
-
-
-def stage_notebook(text):
-    """An executed notebook as the book shows it: links moved, plotly from the site."""
-    notebook = json.loads(text)
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            cell["source"] = "".join(cell["source"]).replace("../book/", "../")
-        for output in cell.get("outputs", []):
-            if PLOTLY_MIME in output.get("data", {}):
-                output["data"] = {"text/html": plotly_html(output["data"][PLOTLY_MIME])}
-    return json.dumps(notebook, indent=1)
-
-
 def stage(root):
     """Lay out the tree that Sphinx reads, from nothing."""
     source = root / SOURCE
@@ -97,13 +75,22 @@ def stage(root):
         text = page.read_text(encoding="utf8")
         page.write_text(text.replace("../notebooks/", "notebooks/"), encoding="utf8")
     (source / "notebooks").mkdir()
-    for path in list_notebooks(root):
-        text = (root / EXECUTED / path.name).read_text(encoding="utf8")
-        (source / "notebooks" / path.name).write_text(stage_notebook(text), encoding="utf8")
     shutil.copyfile(root / RESULTS, source / "results.json")
+    stage_notebooks(root, source)
     subprocess.run([sys.executable, str(HERO), str(source / "_static" / "hero.png")], check=True)
     stage_config(root, source)
     stage_scripts(source / "_vendor")
+
+
+def stage_notebooks(root, source):
+    """Write each executed notebook as the page that the book shows."""
+    numbers = numbered_files(yaml.safe_load((source / "_toc.yml").read_text(encoding="utf8")))
+    results = json.loads((source / "results.json").read_text(encoding="utf8"))
+    for path in list_notebooks(root):
+        text = (root / EXECUTED / path.name).read_text(encoding="utf8")
+        page = make_page(text, numbers[f"notebooks/{path.stem}"],
+                         results[f"time.{path.stem}"]["value"])
+        (source / "notebooks" / path.name).write_text(page, encoding="utf8")
 
 
 def stage_scripts(folder):

@@ -1,0 +1,154 @@
+"""From an executed notebook to a page: what reads well in JupyterLab is arranged for reading here.
+
+Adds what only the build knows (reading time, running time, numbers of figures), gathers the
+ledger's entries of a section in one folded line, names what is folded, and moves links.
+"""
+
+import hashlib
+import html
+import itertools
+import json
+import re
+
+from mmfuse_utils.ledger import MIME
+
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+WORDS_PER_MINUTE, LINES_PER_MINUTE = 200, 15
+
+
+def numbered_files(toc):
+    """The number of each chapter by its file, counted through the parts that are numbered."""
+    files = [chapter["file"] for part in toc["parts"] if part.get("numbered")
+             for chapter in part["chapters"]]
+    return {file: number for number, file in enumerate(files, start=1)}
+
+
+def make_page(text, number, seconds):
+    """An executed notebook as the book shows it.
+
+    number : of the chapter, for its figures. seconds : what its cells took.
+    """
+    notebook = json.loads(text)
+    cells = [{**cell, "source": "".join(cell["source"])} for cell in notebook["cells"]]
+    minutes = reading_minutes(cells)
+    figures = 0
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = cell["source"].replace("../book/", "../")
+            continue
+        name_folds(cell)
+        for output in cell["outputs"]:
+            figures = arrange_output(output, number, figures)
+    add_times(cells[0], minutes, seconds)
+    notebook["cells"] = fold_deeper(gather_entries(cells))
+    return json.dumps(notebook, indent=1)
+
+
+def reading_minutes(cells):
+    """Minutes to read a chapter once: its words, and the lines of code that are not folded."""
+    words = sum(len(re.sub(r"(?s)<details>.*?</details>", "", cell["source"]).split())
+                for cell in cells if cell["cell_type"] == "markdown" and not is_folded(cell))
+    lines = sum(len(cell["source"].splitlines()) for cell in cells
+                if cell["cell_type"] == "code" and not is_folded(cell))
+    return words / WORDS_PER_MINUTE + lines / LINES_PER_MINUTE
+
+
+def is_folded(cell):
+    """Whether the page folds a cell's code away."""
+    return bool({"hide-input", "hide-cell", "deeper"} & set(tags(cell)))
+
+
+def add_times(cell, minutes, seconds):
+    """Put the line on reading and running time below the title."""
+    title, rest = cell["source"].split("\n", 1)
+    line = (f'<p class="mmfuse-times">Reading: about {5 * max(1, round(minutes / 5))} minutes. '
+            f"Running all cells took {seconds:.0f} seconds when this page was built.</p>")
+    cell["source"] = f"{title}\n\n{line}\n{rest}"
+
+
+def name_folds(cell):
+    """Say what is behind a fold: a solution, or the code of what is shown."""
+    solution = "hide-cell" in tags(cell)
+    cell["metadata"]["mystnb"] = {"code_prompt_show": "Solution" if solution else "Code",
+                                  "code_prompt_hide": "Solution" if solution else "Code"}
+
+
+def arrange_output(output, number, figures):
+    """Number a figure, let plotly load from the site; returns how many figures there are so far."""
+    data = output.get("data", {})
+    if PLOTLY_MIME in data:
+        output["data"] = data = {"text/html": plotly_html(data[PLOTLY_MIME])}
+    page = "".join(data.get("text/html", ""))
+    if '<figure class="mmfuse-figure">' in page:
+        figures += 1
+        name = f"{number}.{figures}"
+        page = page.replace('<figure class="mmfuse-figure">',
+                            f'<figure class="mmfuse-figure" id="figure-{name}">')
+        data["text/html"] = page.replace(
+            "<figcaption>", f'<figcaption><b class="caption-number">Figure {name}</b> ')
+    return figures
+
+
+def plotly_html(figure):
+    """An interactive figure that loads plotly from the site itself."""
+    label = figure["layout"].get("title", {}).get("text") or "Interactive figure"
+    digest = hashlib.sha256(json.dumps(figure, sort_keys=True).encode()).hexdigest()[:12]
+    data = json.dumps([figure["data"], figure["layout"]]).replace("</", "<\\/")
+    return (f'<div id="plotly-{digest}" class="mmfuse-plotly" role="img" '
+            f'aria-label="{html.escape(label, quote=True)}"></div>'
+            '<script src="../_static/plotly/plotly.min.js"></script>'
+            f'<script>Plotly.newPlot("plotly-{digest}", ...{data}, {{responsive: true}})</script>')
+
+
+def gather_entries(cells):
+    """The cells, with the ledger's entries of each section in one folded line at its end."""
+    arranged, entries = [], []
+    for cell in cells:
+        if cell["cell_type"] == "markdown" and re.match(r"## ", cell["source"]):
+            arranged += fold_entries(entries)
+            entries = []
+        if cell["cell_type"] == "code":
+            entries += [output["data"]["text/html"] for output in cell["outputs"]
+                        if MIME in output.get("data", {})]
+            cell["outputs"] = [output for output in cell["outputs"]
+                               if MIME not in output.get("data", {})]
+        arranged.append(cell)
+    return arranged + fold_entries(entries)
+
+
+def fold_entries(entries):
+    """A cell that shows a section's entries once it is opened; no cell for none."""
+    if not entries:
+        return []
+    what = "One number" if len(entries) == 1 else f"{len(entries)} numbers"
+    source = (f'<details class="mmfuse-entries"><summary>{what} of this section in the ledger'
+              f"</summary>{' '.join(map(''.join, entries))}</details>")
+    return [html_cell(source)]
+
+
+def fold_deeper(cells):
+    """The cells, with each run of those tagged "deeper" folded under its first line.
+
+    That line is bold; there are no headings among the cells of a run.
+    """
+    arranged = []
+    for deeper, run in itertools.groupby(cells, key=lambda cell: "deeper" in tags(cell)):
+        run = list(run)
+        if deeper:
+            title, _, rest = run[0]["source"].partition("\n")
+            summary = html.escape(title.strip("*. "))
+            run[0]["source"] = rest
+            run = [html_cell(f'<details class="mmfuse-deeper"><summary>{summary}</summary>'),
+                   *run, html_cell("</details>")]
+        arranged += run
+    return arranged
+
+
+def tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
+def html_cell(source):
+    """A cell that puts a piece of HTML on the page."""
+    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+    return {"cell_type": "markdown", "id": f"html-{digest}", "metadata": {}, "source": source}
