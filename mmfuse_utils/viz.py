@@ -125,15 +125,19 @@ def image_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[Sequence[s
                          f"none; got {len(rows)} rows of up to {longest} pictures, "
                          f"{len(labels)} labels, {len(titles)} rows of titles and "
                          f"{len(hits)} of hits.")
+    columns = (f"repeat(auto-fill,minmax({round(0.76 * size)}px,1fr))" if wrap else
+               f"repeat({longest},minmax(0,1fr))")
     lines = []
     for i, row in enumerate(rows):
-        label = f'<div class="mmfuse-label">{html.escape(labels[i])}</div>' if labels else ""
+        label = (f'<div class="mmfuse-label" style="flex:0 0 7rem">{html.escape(labels[i])}</div>'
+                 if labels else "")
         tiles = [_tile(picture, titles[i][j] if titles else "", bool(hits and hits[i][j]), size)
                  for j, picture in enumerate(row)]
-        lines.append(f'<div class="mmfuse-row" style="display:flex;gap:8px;'
-                     f'flex-wrap:{"wrap" if wrap else "nowrap"};justify-content:flex-start">'
-                     f"{label}{''.join(tiles)}</div>")
-    return f'<div class="mmfuse-grid">{"".join(lines)}</div>'
+        lines.append(f'<div class="mmfuse-row" style="display:flex;flex-wrap:wrap;gap:4px 12px;'
+                     f'margin:8px 0;text-align:left">{label}<div style="flex:1 1 16rem;'
+                     f'display:grid;gap:8px;grid-template-columns:{columns}">{"".join(tiles)}'
+                     "</div></div>")
+    return f'<div class="mmfuse-grid" style="width:100%">{"".join(lines)}</div>'
 
 
 def film_strip(clips: Sequence[np.ndarray], labels: Sequence[str] | None = None) -> str:
@@ -157,9 +161,10 @@ def _tile(picture: np.ndarray, title: str, hit: bool, size: int) -> str:
     Image.fromarray(np.asarray(picture, np.uint8)).save(buffer, "WEBP", quality=90)
     data = base64.b64encode(buffer.getvalue()).decode()
     frame = "outline:3px solid currentColor;outline-offset:1px;" if hit else ""
-    below = f'<div class="mmfuse-title">{html.escape(title)}</div>' if title else ""
-    return (f'<div class="mmfuse-tile{" mmfuse-hit" if hit else ""}" style="width:{size}px;'
-            f'min-width:0"><img alt="" style="width:100%;border-radius:6px;{frame}" '
+    below = (f'<div class="mmfuse-title" style="font-size:12px;line-height:1.25;'
+             f'text-align:center">{html.escape(title)}</div>' if title else "")
+    return (f'<div class="mmfuse-tile{" mmfuse-hit" if hit else ""}" style="max-width:{size}px">'
+            f'<img alt="" style="width:100%;border-radius:6px;{frame}" '
             f'src="data:image/webp;base64,{data}">{below}</div>')
 
 

@@ -67,10 +67,10 @@ def add_times(cell, minutes, seconds):
 
 
 def name_folds(cell):
-    """Say what is behind a fold: a solution, or the code of what is shown."""
-    solution = "hide-cell" in tags(cell)
-    cell["metadata"]["mystnb"] = {"code_prompt_show": "Solution" if solution else "Code",
-                                  "code_prompt_hide": "Solution" if solution else "Code"}
+    """Say what is behind a fold: a solution, the chapter's words, or the code of what is shown."""
+    name = ("Solution" if "hide-cell" in tags(cell) else
+            "Words of the figures and messages" if "words" in tags(cell) else "Code")
+    cell["metadata"]["mystnb"] = {"code_prompt_show": name, "code_prompt_hide": name}
 
 
 def arrange_output(output, number, figures):

@@ -3,6 +3,8 @@
 Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key;
             {recorded}`key`, the date of the benchmark that the number was read from
 Directives  {ledger-table} and {sources-table}
+Links       the first use of each term of the glossary in a chapter
+Redirects   from old addresses to new ones, as in moved.yml
 """
 
 import json
@@ -131,6 +133,71 @@ class SourcesTable(MarkdownDirective):
         return [*lines, f"| Together | | | | | {total / 1e6:.0f} MB |"]
 
 
+def glossary_entries(env):
+    """Each form of each term of the glossary, in small letters: (place, definition).
+
+    "canonical correlation analysis (CCA)" is one term with two forms.
+    """
+    entries = {}
+    for item in env.get_doctree("glossary").findall(nodes.definition_list_item):
+        meaning = next(item.findall(nodes.definition)).astext().replace("\n", " ")
+        for term in item.findall(nodes.term):
+            for form in re.findall(r"[^()]+", term.astext().split("\n")[0]):
+                if form.strip() and not form.strip().startswith("of "):
+                    entries[form.strip().lower()] = (term["ids"][0], meaning)
+    return entries
+
+
+def is_plain(text):
+    """Whether a piece of text stands in a paragraph, not in code, a link or a heading."""
+    fixed = (nodes.literal, nodes.reference, nodes.title, nodes.math, nodes.raw,
+             nodes.literal_block, nodes.caption, nodes.inline)
+    parents, node = [], text.parent
+    while node is not None:
+        parents.append(node)
+        node = node.parent
+    return (any(isinstance(parent, nodes.paragraph) for parent in parents)
+            and not any(isinstance(parent, fixed) for parent in parents))
+
+
+def link_terms(app, doctree, docname):
+    """Link the first use of each term of the glossary in a chapter, its meaning as a hint."""
+    if not docname.startswith("notebooks/"):
+        return
+    entries = glossary_entries(app.env)
+    forms = "|".join(map(re.escape, sorted(entries, key=len, reverse=True)))
+    pattern = re.compile(rf"(?<![\w@-])({forms})(s?)(?![\w@-])", re.IGNORECASE)
+    uri, seen = app.builder.get_relative_uri(docname, "glossary"), set()
+    for text in [text for text in doctree.findall(nodes.Text) if is_plain(text)]:
+        parts, position = [], 0
+        for found in pattern.finditer(text.astext()):
+            place, meaning = entries[found[1].lower()]
+            if place in seen:
+                continue
+            seen.add(place)
+            link = nodes.reference("", found[0], internal=True, refuri=f"{uri}#{place}",
+                                   reftitle=meaning, classes=["mmfuse-term"])
+            parts += [nodes.Text(text.astext()[position:found.start()]), link]
+            position = found.end()
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(text.astext()[position:])])
+
+
+def write_redirects(app, exception):
+    """Where a page moved, leave one at its old address that leads on, to the same place in it."""
+    path = Path(app.srcdir, "moved.yml")
+    for old, new in yaml.safe_load(path.read_text(encoding="utf8")).items():
+        if exception is None:
+            page = Path(app.outdir, f"{old}.html")
+            target = f"{Path(new).name}.html"
+            page.write_text(
+                f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Moved</title>'
+                f'<link rel="canonical" href="{target}"><script>location.replace("{target}" + '
+                f'location.hash)</script><meta http-equiv="refresh" content="0; url={target}">'
+                f'</head><body><main><h1>Moved</h1><p>This page is now <a href="{target}">here'
+                "</a>.</p></main></body></html>\n", encoding="utf8")
+
+
 def add_local_scripts(app, config):
     """Serve the staged scripts from _static (set late: Jupyter Book puts every script that it
     finds in a static folder on every page)."""
@@ -154,5 +221,7 @@ def setup(app):
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("sources-table", SourcesTable)
     app.connect("config-inited", add_local_scripts)
+    app.connect("doctree-resolved", link_terms)
     app.connect("build-finished", drop_font_preloads)
+    app.connect("build-finished", write_redirects)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
