@@ -5,7 +5,6 @@ The chapter on fusion builds it step by step; the chapters after it load it in o
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol as Shape
 from typing import TypeVar
 
 import numpy as np
@@ -16,14 +15,7 @@ from mmfuse_utils.data.collection import Split
 from mmfuse_utils.metrics import (bootstrap_interval, chance_hit_at_k, mean_reciprocal_rank,
                                   ranks)
 
-
-class Comparer(Shape):
-    """What every fitted method can do."""
-
-    def similarity(self, text: np.ndarray, image: np.ndarray) -> np.ndarray: ...
-
-
-Method = TypeVar("Method", bound=Comparer)
+Method = TypeVar("Method")      # anything with `similarity(text, image)`
 
 
 @dataclass(frozen=True)

@@ -170,13 +170,14 @@ def _tile(picture: np.ndarray, title: str, hit: bool, size: int) -> str:
 
 def _svg(fig: Figure, salt: str) -> str:
     """A figure as an SVG whose ink is the page's, with identifiers of its own."""
-    smallest = min((text.get_fontsize() for text in fig.findobj(Text)
-                    if text.get_visible() and text.get_text().strip()), default=10)
     buffer = io.StringIO()
     name = hashlib.sha256(salt.encode()).hexdigest()[:8]
     with plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         fig.savefig(buffer, format="svg", dpi=144, bbox_inches="tight", transparent=True,
                     metadata={"Date": None})
+    # Only now do the axes have their tick labels.
+    smallest = min((text.get_fontsize() for text in fig.findobj(Text)
+                    if text.get_visible() and text.get_text().strip()), default=10)
     plt.close(fig)
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg"):]

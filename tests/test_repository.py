@@ -192,10 +192,13 @@ def test_names_in_the_notation_table_exist_in_the_package():
 
 
 def test_glossary_is_sorted_and_defines_each_term_once():
-    terms = [line for line in read("book/glossary.md").partition("```{glossary}")[2].splitlines()
-             if line and not line.startswith((" ", "```"))]
-    assert len(terms) >= 40
-    assert terms == sorted(set(terms), key=str.lower)
+    """An entry stands at the place of its first term; other forms of it follow, one a line."""
+    lines = read("book/glossary.md").partition("```{glossary}")[2].splitlines()
+    terms = [line for line in lines if line and not line.startswith((" ", "```"))]
+    first = [line for before, line in itertools.pairwise(lines) if line in terms and not before]
+    assert len(first) >= 40
+    assert len({term.lower() for term in terms}) == len(terms)
+    assert first == sorted(first, key=str.lower)
 
 
 # Workflows
