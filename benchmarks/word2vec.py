@@ -81,7 +81,7 @@ def measure(program, threads, seed, part, settings):
 
 
 def chapter_names(part):
-    """The functions of chapter 2's notebook, and the corpus that they expect."""
+    """The functions of the notebook on NumPy, and the corpus that they expect."""
     import nbformat
 
     from mmfuse_utils.data import load_sentences
@@ -100,7 +100,7 @@ def chapter_names(part):
 
 
 def measure_rungs(seed, part):
-    """Words a second of chapter 2's loop and minibatch, on as many words as take seconds."""
+    """Words a second of that notebook's loop and minibatch, on as many words as take seconds."""
     chapter, row = chapter_names(part), {"program": "rungs", "threads": 1, "seed": seed}
     for name, n_tokens in (("loop_step", 1_000), ("minibatch_step", 20_000)):
         row[name] = n_tokens / chapter["run"](chapter[name], n_tokens, seed=seed)[2]

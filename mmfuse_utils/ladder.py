@@ -1,4 +1,4 @@
-"""The rungs of chapter 10's ladder: each method fitted on one split, its settings chosen there.
+"""The rungs of the ladder: each method fitted on one split, its settings chosen there.
 
 A fitted rung is a function from concepts and pictures (row numbers of the collection) to their
 similarity, so that every rung is validated, tested and added to another in the same way.

@@ -32,7 +32,7 @@ STEPS = {
 
 def _picture_features(emoji: Collection) -> None:
     three_networks(emoji)
-    picture_features(emoji, load_backbone("random"))  # chapter 4's control
+    picture_features(emoji, load_backbone("random"))  # the control of images
 
 
 def _clip_features(clips: ClipTable) -> None:

@@ -37,6 +37,15 @@ def show(parts: Figure | str | Sequence[Figure | str], words: Mapping[str, str],
          styles: Iterable[str] = (), **numbers: object) -> None:
     """Display a figure with its caption, in JupyterLab and in the book, and close it.
 
+    Arguments and errors as in `figure`.
+    """
+    display(HTML(figure(parts, words, styles, **numbers)))
+
+
+def figure(parts: Figure | str | Sequence[Figure | str], words: Mapping[str, str],
+           styles: Iterable[str] = (), **numbers: object) -> str:
+    """A figure with its caption as a piece of a page; figures of matplotlib are closed.
+
     parts : a figure of matplotlib, drawn with `STYLE`, or pictures from `image_grid`; several
         stand side by side where there is room, and below one another on a phone.
     words : "caption", what to see, and "alt", what is in it for who cannot see; both are
@@ -55,10 +64,10 @@ def show(parts: Figure | str | Sequence[Figure | str], words: Mapping[str, str],
     panels = "".join(_svg(part, f"{alt}{i}") if isinstance(part, Figure) else part
                      for i, part in enumerate(parts))
     credits = f' <small class="mmfuse-art">{html.escape(art)}</small>' if art else ""
-    display(HTML(f'<figure class="mmfuse-figure"><div class="mmfuse-panels" role="img" '
-                 f'aria-label="{html.escape(alt, quote=True)}" style="display:flex;'
-                 f'flex-wrap:wrap;gap:1rem;justify-content:center">{panels}</div>'
-                 f"<figcaption>{html.escape(caption)}{credits}</figcaption></figure>"))
+    return (f'<figure class="mmfuse-figure"><div class="mmfuse-panels" role="img" '
+            f'aria-label="{html.escape(alt, quote=True)}" style="display:flex;flex-wrap:wrap;'
+            f'gap:1rem;justify-content:center">{panels}</div>'
+            f"<figcaption>{html.escape(caption)}{credits}</figcaption></figure>")
 
 
 def say(sentence: str, **numbers: object) -> None:

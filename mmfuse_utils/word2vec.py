@@ -1,4 +1,4 @@
-"""Skip-gram with negative sampling (Mikolov et al., 2013) in NumPy, as built in chapter 2."""
+"""Skip-gram with negative sampling (Mikolov et al., 2013) in NumPy, as the book builds it."""
 
 import difflib
 import threading
@@ -26,7 +26,7 @@ WHOLE = {**dict.fromkeys(("negatives", "epochs", "min_count", "threads"), (1, 10
          "dim": (2, 10**4), "window": (1, 1000), "seed": (0, 2**63)}
 LIMITS = {**WHOLE, "learning_rate": (1e-8, 1.0), "subsample": (0.0, 1.0),
           "noise_power": (-2.0, 2.0)}
-# For chapter 10: longer vectors, and a wider window, than the book's other vectors.
+# For the ladder: longer vectors, and a wider window, than the book's other vectors.
 WIDE = {"dim": 300, "window": 15, "epochs": 10, "min_count": 2, "subsample": 1e-4,
         "learning_rate": 0.05, "seed": 1, "threads": 1}
 

@@ -1,6 +1,7 @@
 """The arithmetic of skip-gram, a block of tokens at a time: what `SkipGram` is made of.
 
-Windows and noise are matrix products, after Ji et al. (2016); chapter 2 derives each function.
+Windows and noise are matrix products, after Ji et al. (2016); the chapter on NumPy derives each
+function.
 """
 
 import numpy as np

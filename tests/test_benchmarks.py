@@ -1,4 +1,4 @@
-"""The benchmark scripts: what they compute from measurements, and chapter 2's own functions."""
+"""The benchmark scripts: what they compute, and the functions of the notebook on NumPy."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from torch.nn.functional import logsigmoid
 
 @pytest.fixture(scope="module")
 def chapter():
-    """The functions that the reader of chapter 2 sees."""
+    """The functions that the reader of that notebook sees."""
     return race.chapter_names(part=50)
 
 
@@ -160,7 +160,7 @@ def test_chapter_2s_pairs_and_windows_equal_a_plain_loop(chapter, tokens):
     assert sorted(listed) == sorted(expected)
 
 
-# The ladder of chapter 10
+# The ladder
 
 def test_ranks_survive_their_way_through_the_json():
     rng = np.random.default_rng(0)

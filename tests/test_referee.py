@@ -295,7 +295,7 @@ def test_no_negative_zero_is_printed(path):
 # The picture of the first page
 
 def test_the_readme_shows_the_picture_that_the_build_makes():
-    """`python tools/hero.py book/_static/hero.png` draws it anew."""
+    """`python tools/hero.py book/_static` draws it anew."""
     built = plt.imread(ROOT / "_build" / "source" / "_static" / "hero.png")
     kept = plt.imread(ROOT / "book" / "_static" / "hero.png")
     assert built.shape == kept.shape

@@ -173,7 +173,8 @@ def test_no_file_names_a_machine_or_a_registry():
 
 def test_examples_of_the_refresher_print_what_it_says():
     blocks = re.findall(r"```pycon\n(.*?)```", read("book/refresher.md"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 11
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 79] == []
     parser, report = doctest.DocTestParser(), []
     test = parser.get_doctest("\n\n".join(blocks), {}, "refresher", "refresher.md", 0)
     result = doctest.DocTestRunner().run(test, out=report.append)

@@ -77,7 +77,7 @@ def stage(root):
     (source / "notebooks").mkdir()
     shutil.copyfile(root / RESULTS, source / "results.json")
     stage_notebooks(root, source)
-    subprocess.run([sys.executable, str(HERO), str(source / "_static" / "hero.png")], check=True)
+    subprocess.run([sys.executable, str(HERO), str(source / "_static")], check=True)
     stage_config(root, source)
     stage_scripts(source / "_vendor")
 

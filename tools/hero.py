@@ -1,8 +1,9 @@
-"""Draw the book's first picture: phrases, and the pictures and clips they find.
+"""Make the book's first picture: phrases, and the pictures and clips they find.
 
 No pair of text and drawing shown was in training (salt 0, strict split). Beneath each picture
 stands what it shows, right or wrong. Only drawings under the MIT and
-Apache licenses take part, so that the picture may travel. Usage: python tools/hero.py PATH
+Apache licenses take part, so that the picture may travel. Usage: python tools/hero.py FOLDER
+writes hero.png, for the README, and hero.html, for the first page, where it is real text.
 """
 
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mmfuse_utils import fusion, retrieval, text, video, vision
+from mmfuse_utils import fusion, retrieval, text, video, vision, viz
 from mmfuse_utils.data import load_clips, load_emoji
 
 STYLES = ("fluent-emoji", "noto")
@@ -61,15 +62,23 @@ def draw(rows, names, phrases):
         for ax, picture, name in zip(line, row, below, strict=True):
             ax.imshow(picture)
             ax.axis("off")
-            ax.set_title(textwrap.fill(name, 15), y=-0.12, va="top", fontsize=9, color="#555555")
+            ax.set_title(textwrap.fill(name, 15), y=-0.12, va="top", fontsize=9, color="#767676")
         line[0].text(-0.25, 0.5, f"“{phrase}”", transform=line[0].transAxes, ha="right",
                      va="center", fontsize=13, color="#0072B2")
     fig.subplots_adjust(left=0.36, right=1, top=1, bottom=0.08, wspace=0.15, hspace=0.42)
     return fig
 
 
-def main(path):
-    """Write the picture to a file."""
+WORDS = {
+    "alt": "Four phrases in words and, beside each, what the trained search ranks first for it, "
+           "pictures or a clip, each with its name, right or wrong.",
+    "caption": "A phrase, and the pictures it finds, right or wrong; in the last row, five frames "
+               "of the clip it finds. This book builds the search behind it, and the figure is "
+               "made each time the book is built, so the mistakes are real ones."}
+
+
+def main(folder):
+    """Write the picture as a file and as a piece of a page."""
     emoji = load_emoji()
     split = emoji.split(salt=0, strict=True)
     found = find_pictures(emoji, split, PHRASES[:-1])
@@ -79,8 +88,11 @@ def main(path):
              for row in found]
     later = [f"frame {frame + 1} of the same" for frame in FRAMES[1:]]
     names.append([load_clips(emoji).caption[clip], *later])
-    figure = draw(rows, names, PHRASES)
-    figure.savefig(path, dpi=150, facecolor="white", metadata={"Software": None})
+    draw(rows, names, PHRASES).savefig(folder / "hero.png", dpi=150, transparent=True,
+                                       metadata={"Software": None})
+    grid = viz.image_grid(rows, names, [f"“{phrase}”" for phrase in PHRASES])
+    page = f'<div class="mmfuse-first">{viz.figure(grid, WORDS, STYLES)}</div>'
+    (folder / "hero.html").write_text(page, encoding="utf8")
 
 
 if __name__ == "__main__":

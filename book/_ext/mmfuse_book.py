@@ -183,19 +183,21 @@ def link_terms(app, doctree, docname):
             text.parent.replace(text, [*parts, nodes.Text(text.astext()[position:])])
 
 
+MOVED = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Moved</title>
+<link rel="canonical" href="{new}">
+<script>location.replace("{new}" + location.hash)</script>
+<meta http-equiv="refresh" content="0; url={new}"></head>
+<body><main><h1>Moved</h1><p>This page is now <a href="{new}">here</a>.</p></main></body></html>
+"""
+
+
 def write_redirects(app, exception):
     """Where a page moved, leave one at its old address that leads on, to the same place in it."""
-    path = Path(app.srcdir, "moved.yml")
-    for old, new in yaml.safe_load(path.read_text(encoding="utf8")).items():
-        if exception is None:
-            page = Path(app.outdir, f"{old}.html")
-            target = f"{Path(new).name}.html"
-            page.write_text(
-                f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Moved</title>'
-                f'<link rel="canonical" href="{target}"><script>location.replace("{target}" + '
-                f'location.hash)</script><meta http-equiv="refresh" content="0; url={target}">'
-                f'</head><body><main><h1>Moved</h1><p>This page is now <a href="{target}">here'
-                "</a>.</p></main></body></html>\n", encoding="utf8")
+    moved = yaml.safe_load(Path(app.srcdir, "moved.yml").read_text(encoding="utf8"))
+    for old, new in moved.items() if exception is None else []:
+        page = MOVED.format(new=f"{Path(new).name}.html")
+        Path(app.outdir, f"{old}.html").write_text(page, encoding="utf8")
 
 
 def add_local_scripts(app, config):
