@@ -1,6 +1,7 @@
 """Sphinx extension of this book: numbers from the ledger, tables made from data, local scripts.
 
-Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key;
+Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key, or
+            "points" for a difference of shares;
             {recorded}`key`, the date of the benchmark that the number was read from
 Directives  {ledger-table} and {sources-table}
 Links       the first use of each term of the glossary in a chapter
@@ -45,6 +46,8 @@ class Result(SphinxRole):
             return [nodes.inline(text="?")], []
 
     def show(self, entry, spec):
+        if spec == "points":        # a difference of shares
+            return f"{round(1000 * entry['value']) / 10 + 0.0:+.1f}".replace("+0.0", "0.0")
         return format(entry["value"], spec) if spec else format_number(entry["value"])
 
 
