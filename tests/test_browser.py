@@ -23,6 +23,26 @@ OVERFLOWING = """() => [...document.querySelectorAll(".bd-article *")].filter(el
     if (getComputedStyle(up).overflowX !== "visible") return false;
   return true;
 }).map(element => element.outerHTML.slice(0, 120))"""
+# Code, printed lines, tables and formulas that have to be scrolled sideways; folded ones too.
+SCROLLING = """() => {
+  document.querySelectorAll("details").forEach(details => { details.open = true; });
+  const boxes = [...document.querySelectorAll(".bd-article :is(pre, div.math, .output, " +
+    ".pst-scrollable-table-container, .table-wrapper, .mmfuse-ledger, .mmfuse-sources)")];
+  return boxes.filter(box => box.scrollWidth > box.clientWidth + 2)
+    .map(box => box.className + ": " + box.innerText.slice(0, 80));
+}"""
+# Type in figures, in pixels of the screen, where it is smaller than 9.
+SMALL = """() => {
+  document.querySelectorAll("details").forEach(details => { details.open = true; });
+  const sizes = [...document.querySelectorAll(".mmfuse-title, .mmfuse-label")].map(
+    tag => [parseFloat(getComputedStyle(tag).fontSize), tag.textContent]);
+  document.querySelectorAll("svg.mmfuse-drawing, svg.mmfuse-map").forEach(svg => {
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    svg.querySelectorAll("text").forEach(text => sizes.push(
+      [parseFloat(getComputedStyle(text).fontSize) * scale, text.textContent]));
+  });
+  return sizes.filter(([size, text]) => size < 8.95 && text.trim());
+}"""
 every_page = pytest.mark.parametrize("page", site_pages())
 
 
@@ -92,6 +112,63 @@ def test_page_is_whole_on_a_phone(page, address, open_page):
     wait_for_mathematics(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.evaluate(OVERFLOWING) == []
+    assert tab.evaluate(SMALL) == []
+
+
+@every_page
+def test_nothing_has_to_be_scrolled_sideways_on_a_laptop(page, address, open_page):
+    tab = open_page(f"{address}/{page}")
+    wait_for_mathematics(tab)
+    assert tab.evaluate(SCROLLING) == []
+    assert tab.evaluate(SMALL) == []
+
+
+def test_a_figure_is_shown_large_and_closes_again(address, open_page):
+    tab = open_page(f"{address}/notebooks/01_skipgram_mathematics.html")
+    figure = tab.locator("figure.mmfuse-figure").first
+    before = figure.locator("svg").first.bounding_box()["width"]
+    for way in ("click", "keyboard"):
+        if way == "click":
+            figure.locator(".mmfuse-panels").click()
+        else:
+            figure.locator("button").press("Enter")
+        large = tab.locator("dialog.mmfuse-large svg").first.bounding_box()["width"]
+        assert large > 1.2 * before
+        tab.keyboard.press("Escape")
+        assert tab.locator("dialog.mmfuse-large").count() == 0
+
+
+def test_figures_have_no_white_ground_in_dark_mode(address, open_page):
+    tab = open_page(f"{address}/notebooks/01_skipgram_mathematics.html", color_scheme="dark")
+    page = tab.evaluate("getComputedStyle(document.body).color")
+    for figure in tab.locator("svg.mmfuse-drawing").all():
+        assert figure.evaluate("svg => getComputedStyle(svg).color") == page
+        assert "rgba(0, 0, 0, 0)" in figure.evaluate(
+            "svg => [svg, svg.parentElement, svg.closest('figure')].map("
+            "part => getComputedStyle(part).backgroundColor)")
+
+
+def test_the_first_column_of_a_table_stays_in_place_on_a_phone(address, open_page):
+    tab = open_page(f"{address}/notebooks/09_retrieval.html", width=390)
+    place = tab.locator("div.cell_output table tbody tr > *:first-child").first
+    assert place.evaluate("cell => getComputedStyle(cell).position") == "sticky"
+
+
+@pytest.mark.parametrize("place", ["", "#exercises"])
+def test_an_old_address_leads_to_the_new_one(place, address, open_page):
+    tab = open_page(f"{address}/notebooks/06_fusion.html{place}")
+    tab.wait_for_url(f"**/notebooks/07_fusion.html{place}")
+    assert tab.locator("h1").inner_text().startswith("7. Fusion")
+
+
+def test_a_term_is_linked_to_the_glossary_once_with_its_meaning(address, open_page):
+    tab = open_page(f"{address}/notebooks/07_fusion.html")
+    links = tab.locator("a.mmfuse-term")
+    targets = [link.get_attribute("href") for link in links.all()]
+    assert len(targets) == len(set(targets)) > 5
+    assert all(len(link.get_attribute("title")) > 20 for link in links.all())
+    links.first.click()
+    tab.wait_for_url("**/glossary.html#term-*")
 
 
 @every_page
