@@ -152,9 +152,10 @@ def glossary_entries(env):
 
 
 def is_plain(text):
-    """Whether a piece of text stands in a paragraph, not in code, a link or a heading."""
+    """Whether a piece of text stands in a paragraph, not in code, a link or a heading, and is not
+    bold, as terms are where they are explained."""
     fixed = (nodes.literal, nodes.reference, nodes.title, nodes.math, nodes.raw,
-             nodes.literal_block, nodes.caption, nodes.inline)
+             nodes.literal_block, nodes.caption, nodes.inline, nodes.strong)
     parents, node = [], text.parent
     while node is not None:
         parents.append(node)
