@@ -147,20 +147,28 @@ def glossary_entries(env):
         for term in item.findall(nodes.term):
             for form in re.findall(r"[^()]+", term.astext().split("\n")[0]):
                 if form.strip() and not form.strip().startswith("of "):
-                    entries[form.strip().lower()] = (term["ids"][0], meaning)
+                    for written in with_plurals(form.strip().lower()):
+                        entries.setdefault(written, (term["ids"][0], meaning))
     return entries
 
 
+def with_plurals(form):
+    """A term, and its plural by the usual rules; what is no word will not be found."""
+    return [form, f"{form}s", f"{form}es", re.sub("y$", "ies", form)]
+
+
 def is_plain(text):
-    """Whether a piece of text stands in a paragraph, not in code, a link or a heading, and is not
-    bold, as terms are where they are explained."""
+    """Whether a piece of text stands in a paragraph: not in code, a link, a heading or the sources,
+    and not bold, as terms are where they are explained."""
     fixed = (nodes.literal, nodes.reference, nodes.title, nodes.math, nodes.raw,
              nodes.literal_block, nodes.caption, nodes.inline, nodes.strong)
     parents, node = [], text.parent
     while node is not None:
         parents.append(node)
         node = node.parent
-    return (any(isinstance(parent, nodes.paragraph) for parent in parents)
+    sources = any(isinstance(parent, nodes.section) and parent[0].astext() == "Sources"
+                  for parent in parents)
+    return (any(isinstance(parent, nodes.paragraph) for parent in parents) and not sources
             and not any(isinstance(parent, fixed) for parent in parents))
 
 
@@ -170,7 +178,7 @@ def link_terms(app, doctree, docname):
         return
     entries = glossary_entries(app.env)
     forms = "|".join(map(re.escape, sorted(entries, key=len, reverse=True)))
-    pattern = re.compile(rf"(?<![\w@-])({forms})(s?)(?![\w@-])", re.IGNORECASE)
+    pattern = re.compile(rf"(?<![\w@-])({forms})(?![\w@-])", re.IGNORECASE)
     uri, seen = app.builder.get_relative_uri(docname, "glossary"), set()
     for text in [text for text in doctree.findall(nodes.Text) if is_plain(text)]:
         parts, position = [], 0
