@@ -162,6 +162,26 @@ def test_chapters_are_named_not_numbered(path):
     assert typed_numbers(path.read_text(encoding="utf8")) == []
 
 
+def names_of(title):
+    """What a link may call a chapter: its title, or what stands before a colon or comma in it."""
+    return {title.lower(), re.split("[:,]", title)[0].lower()}
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, ROOT / "README.md",
+                                  *sorted((ROOT / "book").glob("*.md"))],
+                         ids=lambda path: path.name)
+def test_a_chapter_has_one_name(path):
+    titles = {notebook.name: "".join(json.loads(notebook.read_text(encoding="utf8"))
+                                     ["cells"][0]["source"]).split("\n")[0][2:]
+              for notebook in NOTEBOOKS}
+    text = re.sub(r'\\n",?\s*"', " ", path.read_text(encoding="utf8"))
+    links = re.findall(r"\[([^\[\]]+)\]\((?:\.\./)?(?:notebooks/)?(\d\d_\w+\.ipynb)\)", text)
+    named = [(" ".join(re.sub(r'[*\\"]', " ", name).split()), target) for name, target in links]
+    # Words of a sentence, such as "the last chapter", are no name.
+    assert [(name, target) for name, target in named if name.lower() not in names_of(titles[target])
+            and name[0].isupper() and not re.search("chapters?( on)?$", name)] == []
+
+
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def soup(request, site):
     page = site / "notebooks" / f"{request.param.stem}.html"
