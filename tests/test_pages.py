@@ -150,6 +150,16 @@ def test_the_words_stand_in_one_cell(path):
 
 
 @every_notebook
+def test_no_line_of_text_is_taken_for_a_comment(path):
+    """A line of Markdown that begins with % is dropped, with whatever stands in it."""
+    cells = json.loads((ROOT / EXECUTED / path.name).read_text(encoding="utf8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    texts += ["".join(output.get("data", {}).get("text/markdown", ""))
+              for cell in cells for output in cell.get("outputs", [])]
+    assert [line for text in texts for line in text.splitlines() if line.startswith("%")] == []
+
+
+@every_notebook
 def test_cells_have_names(path):
     assert odd_ids(path) == []
 
