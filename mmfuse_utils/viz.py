@@ -84,7 +84,8 @@ def share(value: Real, interval: tuple[Real, Real] | None = None) -> str:
     >>> share(0.4625, (0.41, 0.52))
     '46.2% (41.0% to 52.0%)'
     """
-    return f"{value:.1%}" + (f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else "")
+    ends = "" if interval is None else f" ({interval[0]:.1%} to {interval[1]:.1%})"
+    return f"{value:.1%}{ends}"
 
 
 def points(value: Real, interval: tuple[Real, Real] | None = None) -> str:

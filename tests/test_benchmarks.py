@@ -95,7 +95,7 @@ def test_a_lead_is_the_difference_of_mean_scores_pair_by_pair(monkeypatch):
     assert (same["lead"], same["low"], same["high"]) == (0, 0, 0)
 
 
-def test_chapter_2s_loop_and_minibatch_make_the_same_move(chapter):
+def test_the_chapters_loop_and_minibatch_make_the_same_move(chapter):
     loop, batch = (chapter["run"](chapter[name], 300, batch_size=1, dim=8, dtype=np.float64)
                    for name in ("loop_step", "minibatch_step"))
     np.testing.assert_allclose(loop[0], batch[0], atol=1e-12)
@@ -148,7 +148,7 @@ def test_the_capped_minibatch_equals_autograd_and_keeps_to_its_bound(
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(1, 5)), min_size=2,
                 max_size=25))
-def test_chapter_2s_pairs_and_windows_equal_a_plain_loop(chapter, tokens):
+def test_the_chapters_pairs_and_windows_equal_a_plain_loop(chapter, tokens):
     words, sentences, reach = np.array(tokens).T
     sentences = np.sort(sentences)
     expected = [(words[i], words[j]) for i in range(len(words)) for j in range(len(words))
