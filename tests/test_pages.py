@@ -266,14 +266,17 @@ def test_a_page_is_arranged_for_reading():
     cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Title\n\nText."},
              {**code, "source": "x = 1", "outputs": [entry, figure]},
              {"cell_type": "markdown", "id": "b", "metadata": {}, "source": "## Next"},
-             {**code, "source": "y = 2", "metadata": {"tags": ["hide-cell"]}, "outputs": [figure]}]
+             {**code, "source": "y = 2", "metadata": {"tags": ["hide-cell"]}, "outputs": [figure]},
+             {**code, "source": "z", "outputs": [{"data": {"text/markdown": "[a](../book/a.md)"}}]}]
     page = json.loads(make_page(json.dumps({"cells": cells}), 7, 12.4))["cells"]
     assert [cell["cell_type"] for cell in page] == ["markdown", "code", "markdown", "markdown",
-                                                    "code"]
+                                                    "code", "code"]
     assert re.search(r"# Title\n\n<p .*about 5 minutes.* took 12 seconds", page[0]["source"])
     assert "One number" in page[2]["source"] and "<span>entry</span>" in page[2]["source"]
-    shown = [output["data"]["text/html"] for cell in page for output in cell.get("outputs", [])]
-    assert ['id="figure-7.1"' in shown[0], "Figure 7.2" in shown[1], len(shown)] == [True, True, 2]
+    shown = ["".join(output["data"].values()) for cell in page
+             for output in cell.get("outputs", [])]
+    assert 'id="figure-7.1"' in shown[0] and "Figure 7.2" in shown[1]
+    assert shown[2:] == ["[a](../a.md)"]
     assert page[4]["metadata"]["mystnb"]["code_prompt_show"] == "Solution"
 
 

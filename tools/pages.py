@@ -74,8 +74,11 @@ def name_folds(cell):
 
 
 def arrange_output(output, number, figures):
-    """Number a figure, let plotly load from the site; returns how many figures there are so far."""
+    """Number a figure, let plotly load from the site, move links; returns how many figures there
+    are so far."""
     data = output.get("data", {})
+    if "text/markdown" in data:
+        data["text/markdown"] = "".join(data["text/markdown"]).replace("../book/", "../")
     if PLOTLY_MIME in data:
         output["data"] = data = {"text/html": plotly_html(data[PLOTLY_MIME])}
     page = "".join(data.get("text/html", ""))
