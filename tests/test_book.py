@@ -160,12 +160,17 @@ def test_internal_links_resolve(page, soups, anchors):
 @every_page
 def test_every_picture_exists_and_says_what_it_shows(page, soups):
     for tag in soups[page].find_all("img"):
+        group = tag.find_parent(role="img")         # pictures that are described together
+        if group is not None and group["aria-label"].strip():
+            continue
         assert tag.get("alt", "").strip(), f"no alt text: {str(tag)[:120]}"
         assert not re.fullmatch(r"[\w./-]+\.(png|svg|jpe?g)|image|figure", tag["alt"]), tag["alt"]
         if not tag["src"].startswith("data:"):
             assert (Path(SITE / page).parent / unquote(tag["src"])).is_file(), tag["src"]
     for figure in soups[page].find_all("figure"):
         assert figure.find(["img", "svg", "table", "video"]), str(figure)[:120]
+    for drawing in soups[page].find_all(role="img"):
+        assert drawing.get("aria-label", "").strip() or drawing.find("title"), str(drawing)[:120]
 
 
 @every_page

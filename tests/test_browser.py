@@ -135,7 +135,7 @@ def test_a_figure_is_shown_large_and_closes_again(address, open_page):
         large = tab.locator("dialog.mmfuse-large svg").first.bounding_box()["width"]
         assert large > 1.2 * before
         tab.keyboard.press("Escape")
-        assert tab.locator("dialog.mmfuse-large").count() == 0
+        tab.wait_for_selector("dialog.mmfuse-large", state="detached")
 
 
 def test_figures_have_no_white_ground_in_dark_mode(address, open_page):
@@ -158,7 +158,7 @@ def test_the_first_column_of_a_table_stays_in_place_on_a_phone(address, open_pag
 def test_an_old_address_leads_to_the_new_one(place, address, open_page):
     tab = open_page(f"{address}/notebooks/06_fusion.html{place}")
     tab.wait_for_url(f"**/notebooks/07_fusion.html{place}")
-    assert tab.locator("h1").inner_text().startswith("7. Fusion")
+    assert tab.locator("article h1").inner_text().startswith("7. Fusion")
 
 
 def test_a_term_is_linked_to_the_glossary_once_with_its_meaning(address, open_page):

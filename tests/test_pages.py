@@ -208,7 +208,7 @@ def test_the_page_shows_few_lines_of_code(soup):
 def test_every_figure_has_a_number_and_a_caption(soup):
     figures = soup.select("figure.mmfuse-figure")
     numbers = [figure.figcaption.b.get_text() for figure in figures]
-    chapter = soup.h1.get_text().split(".")[0]
+    chapter = soup.select_one("article h1").get_text().split(".")[0]
     assert numbers == [f"Figure {chapter}.{i}" for i in range(1, len(figures) + 1)]
     for figure in figures:
         assert len(figure.figcaption.get_text().split()) > 8, figure.figcaption
@@ -216,7 +216,7 @@ def test_every_figure_has_a_number_and_a_caption(soup):
 
 
 def test_titles_and_sections_are_numbered(soup):
-    chapter = re.match(r"\d+", soup.h1.get_text())[0]
+    chapter = re.match(r"\d+", soup.select_one("article h1").get_text())[0]
     for number, title in enumerate(soup.select("section > section > h2"), start=1):
         assert title.get_text().startswith(f"{chapter}.{number}. ")
 
