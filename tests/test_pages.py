@@ -292,7 +292,7 @@ def test_what_goes_deeper_is_folded_under_its_first_line():
 
 
 def test_reading_time_counts_words_and_visible_lines():
-    prose = {"cell_type": "markdown", "source": "word " * 400 + "<details>\nnot this\n</details>"}
+    prose = {"cell_type": "markdown", "metadata": {}, "source": "word " * 400 + "<details>\nnot this\n</details>"}
     code = {"cell_type": "code", "source": "x\n" * 30, "metadata": {}}
     folded = {**code, "metadata": {"tags": ["hide-input"]}}
     assert reading_minutes([prose, code, folded]) == pytest.approx(4.0)
