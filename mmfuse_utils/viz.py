@@ -30,7 +30,7 @@ STYLE = {"font.size": 10, "axes.labelsize": 10, "axes.titlesize": 10, "xtick.lab
          "figure.facecolor": "none", "axes.facecolor": "none", "svg.fonttype": "none",
          **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color",
                           "ytick.color", "patch.edgecolor", "lines.color"), INK)}
-PIXELS_PER_INCH, PHONE, SMALLEST = 100, 350, 9      # pixels: width of a figure, size of type
+PIXELS_PER_INCH, PHONE, SMALLEST = 100, 336, 9      # pixels: width of a figure, size of type
 
 
 def show(parts: Figure | str | Sequence[Figure | str], words: Mapping[str, str],

@@ -8,9 +8,15 @@ function enlarge(figure) {
   const large = document.createElement("dialog");
   large.className = "mmfuse-large";
   large.setAttribute("aria-label", figure.querySelector("figcaption").textContent);
-  large.append(figure.querySelector(".mmfuse-panels").cloneNode(true),
+  const close = document.createElement("button");
+  close.className = "mmfuse-close";
+  close.textContent = "Close";
+  large.append(close, figure.querySelector(".mmfuse-panels").cloneNode(true),
                figure.querySelector("figcaption").cloneNode(true));
   large.addEventListener("click", () => large.close());
+  large.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") large.close();
+  });
   large.addEventListener("close", () => large.remove());
   document.body.append(large);
   large.showModal();
