@@ -43,6 +43,8 @@ SMALL = """() => {
   });
   return sizes.filter(([size, text]) => size < 8.95 && text.trim());
 }"""
+CUT_FORMULAS = """() => [...document.querySelectorAll("mjx-container[display=true]")]
+  .filter(box => box.scrollWidth > box.clientWidth + 2).map(box => box.parentElement.innerText)"""
 every_page = pytest.mark.parametrize("page", site_pages())
 
 
@@ -113,6 +115,7 @@ def test_page_is_whole_on_a_phone(page, address, open_page):
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.evaluate(OVERFLOWING) == []
     assert tab.evaluate(SMALL) == []
+    assert tab.evaluate(CUT_FORMULAS) == []
 
 
 @every_page
