@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
 from execute import EXECUTED
-from pages import fold_deeper, is_folded, make_page, numbered_files, reading_minutes
+from pages import fold_deeper, is_folded, join_streams, make_page, numbered_files, reading_minutes
 
 from mmfuse_utils.ledger import MIME, VERDICT_MIME
 
@@ -278,6 +278,14 @@ def test_a_page_is_arranged_for_reading():
     assert 'id="figure-7.1"' in shown[0] and "Figure 7.2" in shown[1]
     assert shown[2:] == ["[a](../a.md)"]
     assert page[4]["metadata"]["mystnb"]["code_prompt_show"] == "Solution"
+
+
+def test_a_line_that_was_printed_in_pieces_is_whole():
+    printed = [{"name": "stdout", "text": ["300"]}, {"name": "stdout", "text": " + 1\n"}]
+    shown = {"data": {"text/html": "table"}}
+    assert join_streams([*printed, shown, {"name": "stderr", "text": "!"}, *printed]) == [
+        {"name": "stdout", "text": "300 + 1\n"}, shown, {"name": "stderr", "text": "!"},
+        {"name": "stdout", "text": "300 + 1\n"}]
 
 
 def test_what_goes_deeper_is_folded_under_its_first_line():

@@ -37,6 +37,7 @@ def make_page(text, number, seconds):
             cell["source"] = cell["source"].replace("../book/", "../")
             continue
         name_folds(cell)
+        cell["outputs"] = join_streams(cell["outputs"])
         for output in cell["outputs"]:
             figures = arrange_output(output, number, figures)
     add_times(cells[0], minutes, seconds)
@@ -73,6 +74,19 @@ def name_folds(cell):
     name = ("Solution" if "hide-cell" in tags(cell) else
             "Words of the figures and messages" if "words" in tags(cell) else "Code")
     cell["metadata"]["mystnb"] = {"code_prompt_show": name, "code_prompt_hide": name}
+
+
+def join_streams(outputs):
+    """Outputs, with what was printed in several pieces as one: a line may have been cut in two."""
+    joined = []
+    for output in outputs:
+        same = joined and output.get("name") == joined[-1].get("name") is not None
+        if same:
+            joined[-1]["text"] += "".join(output["text"])
+        else:
+            joined.append({**output, "text": "".join(output["text"])} if "text" in output
+                          else output)
+    return joined
 
 
 def arrange_output(output, number, figures):
