@@ -6,6 +6,7 @@ import subprocess
 
 import build
 import pytest
+from pages import PLOTLY_MIME, make_page
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="optional: git is not here")
 
@@ -48,14 +49,15 @@ def test_git_is_not_needed(tmp_path, monkeypatch):
     assert build.repository_url(tmp_path) is None
 
 
-def test_staging_moves_links_and_plotly():
+def test_pages_move_links_and_load_plotly_from_the_site():
     figure = {"data": [{"y": ["</script>"]}], "layout": {"title": {"text": 'A "title"'}}}
     notebook = {"cells": [
-        {"cell_type": "markdown", "source": ["See [it](../book/glossary.md)."]},
-        {"cell_type": "code", "source": "", "outputs": [
-            {"data": {build.PLOTLY_MIME: figure, "text/html": "asks another site"}}]}]}
-    staged = json.loads(build.stage_notebook(json.dumps(notebook)))["cells"]
-    assert staged[0]["source"] == "See [it](../glossary.md)."
+        {"cell_type": "markdown", "metadata": {},
+         "source": ["# A title\n", "See [it](../book/glossary.md)."]},
+        {"cell_type": "code", "metadata": {}, "source": "", "outputs": [
+            {"data": {PLOTLY_MIME: figure, "text/html": "asks another site"}}]}]}
+    staged = json.loads(make_page(json.dumps(notebook), 1, 2.0))["cells"]
+    assert staged[0]["source"].endswith("\nSee [it](../glossary.md).")
     page = staged[1]["outputs"][0]["data"]["text/html"]
     assert "A &quot;title&quot;" in page and "another site" not in page
     assert page.count("</script>") == 2
