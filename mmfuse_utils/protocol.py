@@ -55,7 +55,7 @@ class Protocol:
     @property
     def subgroups(self) -> np.ndarray:
         """Subgroup of each test concept, the unit that intervals draw: (n_test,)."""
-        return np.array(self.emoji.subgroups)[self.split.test]
+        return self.emoji.clusters[self.split.test]
 
     @property
     def chance(self) -> float:

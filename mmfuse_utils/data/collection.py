@@ -1,33 +1,51 @@
 """`Collection`: concepts with texts and pictures, split without leaks."""
 
-import hashlib
 import os
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import sparse
 
-from mmfuse_utils.data.pictures import PIXELS, load_images
+from mmfuse_utils.data.pictures import PIXELS, file_digests, load_images, read_each
+from mmfuse_utils.data.splits import (
+    N_TEST,
+    N_VALIDATION,
+    Split,
+    check_split,
+    draw_split,
+    drop_near,
+    hash_text,
+    split_concepts,
+)
 from mmfuse_utils.data.words import MARKS, normalize
 
 # Words that two names may share without the concepts being near-duplicates: function words,
 # and words that say how something is drawn rather than what it is.
 STOP_WORDS = frozenset("a an and at in of on or the to with for from no not face symbol sign "
                        "medium light dark large small left right up down".split())
-N_TEST, N_VALIDATION, JACCARD = 200, 100, 0.4
+JACCARD = 0.4
+# Captions of one theme share most of their words; only those that nearly repeat each other count.
+CAPTION_JACCARD = 0.9
+__all__ = ["N_TEST", "N_VALIDATION", "STOP_WORDS", "CaptionTable", "Collection", "PictureTable",
+           "Split", "Texts", "check_texts", "content_words", "near_duplicates", "relevance",
+           "split_concepts"]
 CONTENT = re.compile(rf"[\w{MARKS}]+")
 
 Texts = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Split:
-    """Three disjoint index arrays of concepts."""
+class CaptionTable:
+    """One row a caption: the concept that it tells of, and its text."""
 
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
+    concept_row: np.ndarray
+    text: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.text)
 
 
 @dataclass(frozen=True)
@@ -52,39 +70,79 @@ class PictureTable:
 
 @dataclass(frozen=True)
 class Collection:
-    """Concepts with names, keywords and pictures; every loader of pictures returns one.
+    """Concepts with texts and pictures; every loader of pictures returns one.
 
-    ids : identity of each concept, for emoji its code points such as "1F419".
-    names, keywords : by language, one tuple of strings a concept.
-    groups, subgroups : one string a concept.
-    pictures : table of all pictures, several a concept.
+    A concept is what has an identity: an emoji in several drawings, or a single photograph.
+
+    ids : identity of each concept: code points such as "1F419", or a file's place in its folder.
+    names, keywords, captions : by language, one tuple of strings a concept, which may be empty;
+        emoji have names and keywords, photographs have captions.
+    groups, subgroups : one string a concept, or None; see `clusters`.
+    pictures : table of all pictures, one or several a concept.
+    official : the split that the data came with, if they came with one.
 
     Raises ValueError unless there is one entry a concept, TypeError for texts that are not tuples
     or lists of strings: the letters of a bare string would be taken for texts.
+
+    >>> dogs = Collection(("1.jpg", "2.jpg"), captions={"en": (("a dog", "a pug"), ("a cat",))})
+    >>> dogs.caption_table().concept_row.tolist(), dogs.clusters.tolist()
+    ([0, 0, 1], ['1.jpg', '2.jpg'])
     """
 
     ids: tuple[str, ...]
-    names: dict[str, Texts]
-    keywords: dict[str, Texts]
-    groups: tuple[str, ...]
-    subgroups: tuple[str, ...]
-    pictures: PictureTable
+    names: dict[str, Texts] = field(default_factory=dict)
+    keywords: dict[str, Texts] = field(default_factory=dict)
+    groups: tuple[str, ...] | None = None
+    subgroups: tuple[str, ...] | None = None
+    pictures: PictureTable = field(
+        default_factory=lambda: PictureTable(np.arange(0), np.arange(0), ()))
+    captions: dict[str, Texts] = field(default_factory=dict)
+    official: Split | None = None
 
     def __post_init__(self) -> None:
-        for field in ("names", "keywords"):
-            for language, texts in getattr(self, field).items():
-                check_texts(texts, len(self.ids), f"{field}[{language!r}]")
-        for field in ("groups", "subgroups"):
-            if len(getattr(self, field)) != len(self.ids):
-                raise ValueError(f"{field} needs one entry for each of the {len(self.ids)} "
-                                 f"concepts; got {len(getattr(self, field))}.")
+        for name in ("names", "keywords", "captions"):
+            for language, texts in getattr(self, name).items():
+                check_texts(texts, len(self.ids), f"{name}[{language!r}]")
+        for name in ("groups", "subgroups"):
+            labels = getattr(self, name)
+            if labels is not None and len(labels) != len(self.ids):
+                raise ValueError(f"{name} needs one entry for each of the {len(self.ids)} "
+                                 f"concepts; got {len(labels)}.")
         rows = self.pictures.concept_row
         if len(rows) and not (0 <= rows.min() and rows.max() < len(self.ids)):
             raise ValueError(f"A picture's concept is a number from 0 to {len(self.ids) - 1}; got "
                              f"{rows.min()} to {rows.max()}.")
+        if self.official is not None:
+            check_split(self.official, len(self.ids))
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def clusters(self) -> np.ndarray:
+        """What intervals draw whole, as a label a concept: (n_concepts,).
+
+        Subgroups where there are any; else each concept stands for itself, so that intervals
+        draw single pictures.
+        """
+        return np.array(self.ids if self.subgroups is None else self.subgroups)
+
+    def caption_table(self, concepts: Sequence[int] | None = None,
+                      lang: str | None = None) -> CaptionTable:
+        """The captions of concepts, one row a caption; see `relevance` for their right answers.
+
+        concepts : (n_concepts,) rows; all if not given. lang : the first language if not given.
+
+        Raises ValueError for a language without captions.
+        """
+        lang = next(iter(self.captions), None) if lang is None else lang
+        if lang not in self.captions:
+            raise ValueError(f"There are no captions in {lang!r}; there are some in: "
+                             f"{', '.join(self.captions) or 'no language'}.")
+        rows = range(len(self)) if concepts is None else concepts
+        pairs = [(row, text) for row in rows for text in self.captions[lang][row]]
+        return CaptionTable(np.array([row for row, _ in pairs], dtype=int),
+                            tuple(text for _, text in pairs))
 
     def load_pictures(self, rows: Sequence[int], size: int = PIXELS) -> np.ndarray:
         """Pixels of picture rows as `load_images` gives them: (n, size, size, 3), uint8.
@@ -93,9 +151,24 @@ class Collection:
         """
         return load_images([self.pictures.path[row] for row in rows], size)
 
-    def split(self, salt: int = 0, strict: bool = True) -> Split:
-        """Train, validation and test concepts; see the module's `split_concepts`."""
-        return split_concepts(self.ids, near_duplicates(self), salt, strict)
+    def split(self, salt: int = 0, strict: bool = True, test: float | None = None,
+              validation: float | None = None) -> Split:
+        """Train, validation and test concepts; see `splits.split_concepts`.
+
+        test, validation : numbers of concepts, or shares of them between 0 and 1. With neither,
+            the official split is taken if the data came with one, whatever the salt; else 200
+            and 100 concepts are. strict : drop near-duplicates, from an official split too.
+
+        Raises ValueError when no concept is left for training or for validation.
+        """
+        plain = self.official
+        if plain is None or test is not None or validation is not None:
+            plain = draw_split(self.ids, salt, N_TEST if test is None else test,
+                               N_VALIDATION if validation is None else validation)
+        if not strict:
+            return plain
+        held_out = np.concatenate([plain.validation, plain.test])
+        return drop_near(plain, near_duplicates(self, held_out))
 
     def gallery(self, concepts: Sequence[int], salt: int = 0,
                 styles: Sequence[str] | None = None) -> np.ndarray:
@@ -120,8 +193,8 @@ class Collection:
             key = f"{salt}:{self.ids[concept]}:"
             # Pictures of one style are told apart by their files' names, not by their order.
             chosen.append(min(rows, key=lambda row, key=key: (
-                _hash(key + self.pictures.style[row]),
-                _hash(key + os.path.basename(self.pictures.path[row])))))
+                hash_text(key + self.pictures.style[row]),
+                hash_text(key + os.path.basename(self.pictures.path[row])))))
         return np.array(chosen, dtype=int)
 
 
@@ -136,10 +209,6 @@ def check_texts(texts: Texts, n_concepts: int, name: str) -> None:
                             f"got {entry!r}.")
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def content_words(text: str) -> frozenset[str]:
     """Words of a text in one spelling, see `normalize`, without `STOP_WORDS`.
 
@@ -149,51 +218,74 @@ def content_words(text: str) -> frozenset[str]:
     return frozenset(CONTENT.findall(normalize(text))) - STOP_WORDS
 
 
-def near_duplicates(collection: Collection) -> np.ndarray:
-    """Which concepts are near each other: (n, n) bool, symmetric, true on the diagonal.
+def near_duplicates(collection: Collection, others: Sequence[int] | None = None) -> np.ndarray:
+    """Which concepts are near which others: (n, n_others) bool, true for a concept itself.
+
+    others : (n_others,) concept rows; all if not given.
 
     Two concepts are near if their English names share a content word, or the word sets of
-    their names and keywords have a Jaccard index of `JACCARD` or more.
+    their names and keywords have a Jaccard index of `JACCARD` or more. Without names, they are
+    near if all words of their captions have one of `CAPTION_JACCARD` or more, or if two of their
+    picture files hold the same bytes. Where nothing is English, the first language counts.
     """
-    names = [content_words(" ".join(texts)) for texts in collection.names["en"]]
-    words = [name | content_words(" ".join(texts))
-             for name, texts in zip(names, collection.keywords["en"], strict=True)]
-    by_name, by_word = _incidence(names), _incidence(words)
-    shared = by_word @ by_word.T
-    sizes = by_word.sum(axis=1)
-    union = sizes[:, None] + sizes[None, :] - shared
-    near = (by_name @ by_name.T > 0) | (shared >= JACCARD * np.maximum(union, 1))
-    return near | np.eye(len(collection), dtype=bool)
+    others = np.arange(len(collection)) if others is None else np.asarray(others, dtype=int)
+    fields = collection.names, collection.keywords
+    names, words = (_content(collection, texts) for texts in fields)
+    if any(names) or any(words):
+        words = [name | more for name, more in zip(names, words, strict=True)]
+        by_name = _incidence(names)
+        near = (by_name @ by_name[others].T).toarray() > 0
+        near |= _are_alike(words, others, JACCARD)
+    else:
+        near = _are_alike(_content(collection, collection.captions), others, CAPTION_JACCARD)
+        for same in _identical(collection.pictures):
+            near[np.ix_(same, np.isin(others, same))] = True
+    near[others, np.arange(len(others))] = True
+    return near
 
 
-def _incidence(word_sets: list[frozenset[str]]) -> np.ndarray:
+def _content(collection: Collection, texts: dict[str, Texts]) -> list[frozenset[str]]:
+    """Content words of each concept's texts in English, or in the first language there is."""
+    chosen = texts.get("en") or next(iter(texts.values()), ((),) * len(collection))
+    return [content_words(" ".join(entry)) for entry in chosen]
+
+
+def _are_alike(word_sets: list[frozenset[str]], others: np.ndarray, limit: float) -> np.ndarray:
+    """Whether the Jaccard index of two word sets is `limit` or more: (n, n_others) bool."""
+    table = _incidence(word_sets)
+    shared = (table @ table[others].T).toarray()
+    sizes = np.array([len(words) for words in word_sets], dtype=np.float32)
+    union = sizes[:, None] + sizes[others] - shared
+    return shared >= limit * np.maximum(union, 1)
+
+
+def _identical(pictures: PictureTable) -> list[list[int]]:
+    """Concepts whose picture files hold the same bytes; only files of one size are read."""
+    sizes = list(read_each(os.path.getsize, pictures.path, "pictures"))
+    often = Counter(sizes)
+    rows = [row for row, size in enumerate(sizes) if often[size] > 1]
+    same = defaultdict(set)
+    for row, digest in zip(rows, file_digests([pictures.path[row] for row in rows]), strict=True):
+        same[digest].add(int(pictures.concept_row[row]))
+    return [sorted(concepts) for concepts in same.values() if len(concepts) > 1]
+
+
+def _incidence(word_sets: list[frozenset[str]]) -> sparse.csr_array:
     vocabulary = {word: i for i, word in enumerate(sorted(frozenset().union(*word_sets)))}
-    table = np.zeros((len(word_sets), len(vocabulary)), dtype=np.float32)
-    for row, words in enumerate(word_sets):
-        table[row, [vocabulary[word] for word in words]] = 1
-    return table
+    columns = [vocabulary[word] for words in word_sets for word in sorted(words)]
+    starts = np.cumsum([0, *map(len, word_sets)])
+    return sparse.csr_array((np.ones(len(columns), dtype=np.float32), columns, starts),
+                            shape=(len(word_sets), max(1, len(vocabulary))))
 
 
-def split_concepts(ids: Sequence[str], near: np.ndarray, salt: int, strict: bool) -> Split:
-    """Order concepts by the hash of salt and identity; 200 test, 100 validation, rest train.
+def relevance(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Which items are right answers to which queries: (n_queries, n_items) bool, for `ranks`.
 
-    ids : (n,) identities. near : (n, n) bool, see `near_duplicates`.
-    strict : drop from train every near-duplicate of a test or validation concept, and from
-        validation every near-duplicate of a test concept.
+    queries, items : concept row of each query and of each item, such as
+        `caption_table(concepts).concept_row` and `pictures.concept_row[gallery]`. Where each
+        query asks with one caption of five, each picture has five right answers.
 
-    Plain and strict share the same test concepts. Raises ValueError when no concept is left for
-    training or for validation.
+    >>> relevance(np.array([0, 0, 2]), np.array([2, 0])).astype(int).tolist()
+    [[0, 1], [0, 1], [1, 0]]
     """
-    if len(ids) <= N_TEST + N_VALIDATION:
-        raise ValueError(f"A split needs more than {N_TEST + N_VALIDATION} concepts "
-                         f"({N_TEST} test, {N_VALIDATION} validation); there are {len(ids)}.")
-    order = np.array(sorted(range(len(ids)), key=lambda i: _hash(f"{salt}:{ids[i]}")))
-    test, validation, train = np.split(order, [N_TEST, N_TEST + N_VALIDATION])
-    if strict:
-        train = train[~near[np.ix_(train, np.concatenate([test, validation]))].any(axis=1)]
-        validation = validation[~near[np.ix_(validation, test)].any(axis=1)]
-        if not len(train) or not len(validation):
-            raise ValueError(f"The strict split leaves {len(train)} concepts for training and "
-                             f"{len(validation)} for validation: the others resemble test "
-                             "concepts. Use strict=False, or give more concepts that differ.")
-    return Split(train, validation, test)
+    return np.asarray(queries)[:, None] == np.asarray(items)
