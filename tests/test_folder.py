@@ -135,12 +135,14 @@ def test_pictures_named_in_other_ways(photos):
                      "1000.jpg": ("five",)}
 
 
-def test_a_captions_file_beside_the_folder_and_paths_from_it(photos):
+def test_a_captions_file_beside_the_folder_and_paths_from_it(photos, monkeypatch):
     draw_all(photos, ["a.jpg", "b.jpg"])
     table = photos.with_name("list.csv")
     table.write_text(f"image,caption\nphotos/a.jpg,one\n{photos / 'b.jpg'},two\n")
     assert load_folder(photos, table).captions["en"] == (("one",), ("two",))
-    assert load_folder(str(photos), str(table)).captions["en"] == (("one",), ("two",))
+    monkeypatch.chdir(photos)
+    for folder in (str(photos), "../photos", ".", "../photos/"):
+        assert load_folder(folder, "../list.csv").captions["en"] == (("one",), ("two",))
 
 
 def test_what_is_no_picture_is_passed_over(photos):
@@ -326,6 +328,11 @@ def test_near_duplicates_of_photographs_are_repeated_captions_and_equal_files(ph
     expected[[0, 1, 2, 4], [1, 0, 4, 2]] = True
     np.testing.assert_array_equal(near_duplicates(collection), expected)
     np.testing.assert_array_equal(near_duplicates(collection, [4, 1]), expected[:, [4, 1]])
+
+
+def test_names_in_another_language_are_compared_as_english_ones_are():
+    german = Collection(tuple("abc"), {"de": (("roter Hund",), ("alter Hund",), ("Katze",))})
+    assert near_duplicates(german)[0].tolist() == [True, True, False]
 
 
 def test_a_split_that_the_data_came_with():

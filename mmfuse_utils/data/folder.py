@@ -168,12 +168,12 @@ def _match(told: list[Caption], find: Callable[[str], list[str]], root: Path,
            ) -> dict[str, list[Caption]]:
     """Captions by the picture's place in the folder."""
     base = root if source is None or isinstance(source, Mapping) else _place(root, source).parent
+    above = os.path.abspath(root).replace("\\", "/").rstrip("/") + "/"
     texts = defaultdict(list)
     for caption in told:
         name = caption.picture.replace("\\", "/").removeprefix("./")
         there = os.path.abspath(base / name).replace("\\", "/")
-        ways = (name, there.removeprefix(f"{root.absolute().as_posix()}/"),
-                name.removeprefix(f"{root.resolve().name}/"),
+        ways = (name, there.removeprefix(above), name.removeprefix(f"{root.resolve().name}/"),
                 re.sub(r"#\d+$", "", name))
         found = next(filter(None, map(find, dict.fromkeys(ways))), [])
         if len(found) == 1:
