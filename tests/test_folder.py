@@ -363,8 +363,18 @@ def test_several_right_answers():
     similarity = np.array([[0.1, 0.9, 0.2], [0.5, 0.2, 0.9]])
     assert ranks(similarity, right).tolist() == [3, 1]
     assert ranks(similarity.T, right.T).tolist() == [2, 2, 1]
+    np.testing.assert_array_equal(collection.right_answers(table, [2, 0]), right.T)
     with pytest.raises(ValueError, match="no captions in 'fr'; there are some in: en, de"):
         collection.caption_table(lang="fr")
+
+
+def test_pictures_with_the_same_label_are_all_right():
+    labels = {"en": (("Cat",), ("cat ",), ("dog",), ("cat",)), "de": ((), (), ("Hund", "cat"), ())}
+    collection = Collection(tuple("wxyz"), captions=labels, pictures=PictureTable(
+        [3, 2, 1, 0], ["photograph"] * 4, tuple("zyxw")))
+    table = collection.caption_table([0, 2], "en")
+    right = collection.right_answers(table, collection.gallery([2, 1, 0]))
+    assert right.tolist() == [[True, True, True], [True, False, False]]
 
 
 def test_tokens_of_captions():

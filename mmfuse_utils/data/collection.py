@@ -1,15 +1,14 @@
 """`Collection`: concepts with texts and pictures, split without leaks."""
 
 import os
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import sparse
 
-from mmfuse_utils.data.pictures import PIXELS, file_digests, load_images, read_each
+from mmfuse_utils.data.near import STOP_WORDS, content_words, near_duplicates
+from mmfuse_utils.data.pictures import PIXELS, load_images
 from mmfuse_utils.data.splits import (
     N_TEST,
     N_VALIDATION,
@@ -20,20 +19,11 @@ from mmfuse_utils.data.splits import (
     hash_text,
     split_concepts,
 )
-from mmfuse_utils.data.words import MARKS, normalize
+from mmfuse_utils.data.words import normalize
 
-# Words that two names may share without the concepts being near-duplicates: function words,
-# and words that say how something is drawn rather than what it is.
-STOP_WORDS = frozenset("a an and at in of on or the to with for from no not face symbol sign "
-                       "medium light dark large small left right up down".split())
-JACCARD = 0.4
-# Captions of one theme share most of their words; only those that nearly repeat each other count.
-CAPTION_JACCARD = 0.9
 __all__ = ["N_TEST", "N_VALIDATION", "STOP_WORDS", "CaptionTable", "Collection", "PictureTable",
            "Split", "Texts", "check_texts", "content_words", "near_duplicates", "relevance",
            "split_concepts"]
-CONTENT = re.compile(rf"[\w{MARKS}]+")
-
 Texts = tuple[tuple[str, ...], ...]
 
 
@@ -129,7 +119,7 @@ class Collection:
 
     def caption_table(self, concepts: Sequence[int] | None = None,
                       lang: str | None = None) -> CaptionTable:
-        """The captions of concepts, one row a caption; see `relevance` for their right answers.
+        """The captions of concepts, one row a caption; see `right_answers`.
 
         concepts : (n_concepts,) rows; all if not given. lang : the first language if not given.
 
@@ -143,6 +133,30 @@ class Collection:
         pairs = [(row, text) for row in rows for text in self.captions[lang][row]]
         return CaptionTable(np.array([row for row, _ in pairs], dtype=int),
                             tuple(text for _, text in pairs))
+
+    def right_answers(self, captions: CaptionTable, pictures: Sequence[int]) -> np.ndarray:
+        """Which pictures are right for which captions: (n_captions, n_pictures) bool.
+
+        pictures : picture rows, such as a gallery.
+
+        A caption's own picture is right, and so is each that was given the very same caption,
+        whatever its capitals: among photographs labeled by single words, there may be many.
+
+        >>> pets = Collection(("1", "2"), captions={"en": (("A dog", "pug"), ("a dog",))},
+        ...                   pictures=PictureTable([0, 1], ["photograph"] * 2, ("1", "2")))
+        >>> pets.right_answers(pets.caption_table(), [0, 1]).astype(int).tolist()
+        [[1, 1], [1, 0], [1, 1]]
+        """
+        shown, said = self.pictures.concept_row[list(pictures)], defaultdict(set)
+        for texts in self.captions.values():
+            for concept, entry in enumerate(texts):
+                for text in entry:
+                    said[normalize(text).strip()].add(concept)
+        right = relevance(captions.concept_row, shown)
+        for row, text in enumerate(captions.text):
+            if len(others := said[normalize(text).strip()]) > 1:
+                right[row] |= np.isin(shown, list(others))
+        return right
 
     def load_pictures(self, rows: Sequence[int], size: int = PIXELS) -> np.ndarray:
         """Pixels of picture rows as `load_images` gives them: (n, size, size, 3), uint8.
@@ -207,75 +221,6 @@ def check_texts(texts: Texts, n_concepts: int, name: str) -> None:
         if not isinstance(entry, (tuple, list)) or not all(isinstance(t, str) for t in entry):
             raise TypeError(f"{name}[{row}] should be a tuple of texts such as ('cat face',); "
                             f"got {entry!r}.")
-
-
-def content_words(text: str) -> frozenset[str]:
-    """Words of a text in one spelling, see `normalize`, without `STOP_WORDS`.
-
-    >>> sorted(content_words("tiger face"))
-    ['tiger']
-    """
-    return frozenset(CONTENT.findall(normalize(text))) - STOP_WORDS
-
-
-def near_duplicates(collection: Collection, others: Sequence[int] | None = None) -> np.ndarray:
-    """Which concepts are near which others: (n, n_others) bool, true for a concept itself.
-
-    others : (n_others,) concept rows; all if not given.
-
-    Two concepts are near if their English names share a content word, or the word sets of
-    their names and keywords have a Jaccard index of `JACCARD` or more. Without names, they are
-    near if all words of their captions have one of `CAPTION_JACCARD` or more, or if two of their
-    picture files hold the same bytes. Where nothing is English, the first language counts.
-    """
-    others = np.arange(len(collection)) if others is None else np.asarray(others, dtype=int)
-    fields = collection.names, collection.keywords
-    names, words = (_content(collection, texts) for texts in fields)
-    if any(names) or any(words):
-        words = [name | more for name, more in zip(names, words, strict=True)]
-        by_name = _incidence(names)
-        near = (by_name @ by_name[others].T).toarray() > 0
-        near |= _are_alike(words, others, JACCARD)
-    else:
-        near = _are_alike(_content(collection, collection.captions), others, CAPTION_JACCARD)
-        for same in _identical(collection.pictures):
-            near[np.ix_(same, np.isin(others, same))] = True
-    near[others, np.arange(len(others))] = True
-    return near
-
-
-def _content(collection: Collection, texts: dict[str, Texts]) -> list[frozenset[str]]:
-    """Content words of each concept's texts in English, or in the first language there is."""
-    chosen = texts.get("en") or next(iter(texts.values()), ((),) * len(collection))
-    return [content_words(" ".join(entry)) for entry in chosen]
-
-
-def _are_alike(word_sets: list[frozenset[str]], others: np.ndarray, limit: float) -> np.ndarray:
-    """Whether the Jaccard index of two word sets is `limit` or more: (n, n_others) bool."""
-    table = _incidence(word_sets)
-    shared = (table @ table[others].T).toarray()
-    sizes = np.array([len(words) for words in word_sets], dtype=np.float32)
-    union = sizes[:, None] + sizes[others] - shared
-    return shared >= limit * np.maximum(union, 1)
-
-
-def _identical(pictures: PictureTable) -> list[list[int]]:
-    """Concepts whose picture files hold the same bytes; only files of one size are read."""
-    sizes = list(read_each(os.path.getsize, pictures.path, "pictures"))
-    often = Counter(sizes)
-    rows = [row for row, size in enumerate(sizes) if often[size] > 1]
-    same = defaultdict(set)
-    for row, digest in zip(rows, file_digests([pictures.path[row] for row in rows]), strict=True):
-        same[digest].add(int(pictures.concept_row[row]))
-    return [sorted(concepts) for concepts in same.values() if len(concepts) > 1]
-
-
-def _incidence(word_sets: list[frozenset[str]]) -> sparse.csr_array:
-    vocabulary = {word: i for i, word in enumerate(sorted(frozenset().union(*word_sets)))}
-    columns = [vocabulary[word] for words in word_sets for word in sorted(words)]
-    starts = np.cumsum([0, *map(len, word_sets)])
-    return sparse.csr_array((np.ones(len(columns), dtype=np.float32), columns, starts),
-                            shape=(len(word_sets), max(1, len(vocabulary))))
 
 
 def relevance(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
