@@ -5,7 +5,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def load_folder(folder: str | os.PathLike,
     told = None if source is None else _read(root, source, encoding, columns, problems)
     texts = _match(told or [], _finder(files), root, source, problems)
     pictures = sorted({*filter(_is_picture, files), *texts})
-    bad = _check(root, pictures)
+    bad = check_pictures(root, pictures)
     problems["unusable"] += [f"{_shown(name)}: {reason}" for name, reason in bad.items()]
     if told is not None:
         ambiguous = set(problems["ambiguous"])
@@ -81,7 +81,8 @@ def load_folder(folder: str | os.PathLike,
     if not pictures:
         problems["unusable"].append("the folder holds no pictures")
     _tell(root, problems, leave_out and bool(sound) and not problems["file"])
-    return _collect(root, sound, texts, language)
+    _say_what_it_serves(len(sound), sum(len(texts.get(name, [])) for name in sound))
+    return collect(root, sound, texts, language)
 
 
 def _shown(name: str) -> str:
@@ -188,8 +189,14 @@ def _match(told: list[Caption], find: Callable[[str], list[str]], root: Path,
     return texts
 
 
-def _check(root: Path, names: list[str]) -> dict[str, str]:
-    """Reasons why pictures cannot be used, by name; what was sound before is not read again."""
+def check_pictures(root: Path, names: list[str]) -> dict[str, str]:
+    """Reasons why pictures of a folder cannot be used, by name.
+
+    What was sound before, and has the same size and time, is not read again.
+
+    >>> check_pictures(Path("nowhere"), ["a.jpg"])
+    {'a.jpg': 'no such file'}
+    """
     memory = cache_dir() / "folders" / f"{content_key(os.path.abspath(root))}.json"
     try:
         sound = dict(json.loads(memory.read_text(encoding="utf8")))
@@ -235,18 +242,28 @@ def _tell(root: Path, problems: Problems, leave_out: bool) -> None:
                                 "Mend this, or load all that is sound with leave_out=True.")))
 
 
-def _collect(root: Path, names: list[str], texts: dict[str, list[Caption]], language: str
-             ) -> Collection:
-    by_language = defaultdict(lambda: [[] for _ in names])
-    for row, name in enumerate(names):
-        for caption in texts.get(name, []):
-            by_language[caption.language or language][row].append(caption.text)
-    n_pictures, n_captions = len(names), sum(len(texts.get(name, [])) for name in names)
+def _say_what_it_serves(n_pictures: int, n_captions: int) -> None:
     if n_pictures <= N_TEST + N_VALIDATION:
         print(f"{n_pictures} picture{'s' * (n_pictures != 1)}, {n_captions} captions: enough to "
               f"search; a split with the usual sizes needs more than {N_TEST + N_VALIDATION} "
               "pictures, or other sizes: split(test=0.2, validation=0.1).")
-    table = PictureTable(np.arange(n_pictures), np.array(["photograph"] * n_pictures),
+
+
+def collect(root: Path, names: Sequence[str], texts: Mapping[str, Sequence[Caption]],
+            language: str) -> Collection:
+    """A collection of the pictures of a folder, each a concept of its own.
+
+    names : of the files, which become the identities. texts : their captions. language : of
+        captions that tell none.
+
+    >>> collect(Path("photos"), ["a.jpg"], {"a.jpg": [Caption("line 1", "a", "a dog")]}, "en").ids
+    ('a.jpg',)
+    """
+    by_language = defaultdict(lambda: [[] for _ in names])
+    for row, name in enumerate(names):
+        for caption in texts.get(name, []):
+            by_language[caption.language or language][row].append(caption.text)
+    table = PictureTable(np.arange(len(names)), np.array(["photograph"] * len(names)),
                          tuple(str(root / name) for name in names))
     return Collection(tuple(names), pictures=table, captions={
         code: tuple(map(tuple, rows)) for code, rows in sorted(by_language.items())})

@@ -56,7 +56,7 @@ def near_duplicates(collection: Collection, others: Sequence[int] | None = None)
         near |= _are_alike(words, others, JACCARD)
     else:
         near = _are_alike(_content(collection, collection.captions), others, CAPTION_JACCARD)
-        for same in _identical(collection.pictures):
+        for same in identical_pictures(collection.pictures):
             near[np.ix_(same, np.isin(others, same))] = True
     near[others, np.arange(len(others))] = True
     return near
@@ -77,8 +77,11 @@ def _are_alike(word_sets: list[frozenset[str]], others: np.ndarray, limit: float
     return shared >= limit * np.maximum(union, 1)
 
 
-def _identical(pictures: PictureTable) -> list[list[int]]:
-    """Concepts whose picture files hold the same bytes; only files of one size are read."""
+def identical_pictures(pictures: PictureTable) -> list[list[int]]:
+    """Groups of concepts whose picture files hold the same bytes.
+
+    Only files of one size are read. Raises ValueError naming all files that cannot be opened.
+    """
     sizes = list(read_each(os.path.getsize, pictures.path, "pictures"))
     often = Counter(sizes)
     rows = [row for row, size in enumerate(sizes) if often[size] > 1]

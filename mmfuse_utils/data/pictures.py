@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 PIXELS = 128  # side of the book's pictures
@@ -106,6 +106,18 @@ def file_digests(paths: Paths) -> list[str]:
     return list(read_each(_digest, paths, "pictures"))
 
 
+def picture_sizes(paths: Paths) -> np.ndarray:
+    """Width and height of picture files in pixels, upright: (n_paths, 2), int.
+
+    Only the beginning of each file is read. Raises TypeError for one path in place of a list,
+    and ValueError naming all files that cannot be opened.
+
+    >>> picture_sizes([]).shape
+    (0, 2)
+    """
+    return np.array(list(read_each(_size, paths, "pictures")), int).reshape(-1, 2)
+
+
 def find_unusable(paths: Paths) -> dict[str, str]:
     """Those picture files that `load_images` could not use, each with the reason.
 
@@ -155,6 +167,12 @@ def on_white(picture: Image.Image) -> np.ndarray:
 def _digest(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(path: str) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        lies = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return picture.size[::-1] if lies else picture.size
 
 
 def _decode(path: str) -> Image.Image:
