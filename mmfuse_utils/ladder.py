@@ -1,7 +1,9 @@
 """The rungs of the ladder: each method fitted on one split, its settings chosen there.
 
 A fitted rung is a function from concepts and pictures (row numbers of the collection) to their
-similarity, so that every rung is validated, tested and added to another in the same way.
+similarity, so that every rung is validated, tested and added to another in the same way. All
+texts of a concept count as one, a photograph's captions too, and its pictures alone are right.
+Where each caption asks by itself, see `text.caption_tokens` and `Collection.right_answers`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -41,6 +43,8 @@ class Task:
     """A collection and one split of it: what to train on, what to choose on, what to report.
 
     styles : art styles of the pictures to train and to choose on; all if not given.
+
+    Raises ValueError where a part of the split is needed that is empty.
     """
 
     emoji: Collection
@@ -51,6 +55,7 @@ class Task:
     @cached_property
     def train(self) -> np.ndarray:
         """Picture rows of the training concepts, of all styles or of `styles`: (n_pairs,)."""
+        _need(self.split.train, "train on")
         table = self.emoji.pictures
         taken = np.isin(table.concept_row, self.split.train)
         if self.styles is not None:
@@ -65,12 +70,14 @@ class Task:
     @cached_property
     def held(self) -> tuple[np.ndarray, np.ndarray]:
         """Validation concepts and their gallery, one picture each."""
+        _need(self.split.validation, "choose settings on")
         rows = self.emoji.gallery(self.split.validation, self.salt, self.styles)
         return self.split.validation, rows
 
     @cached_property
     def test(self) -> tuple[np.ndarray, np.ndarray]:
         """Test concepts and their gallery, one picture each."""
+        _need(self.split.test, "test on")
         return self.split.test, self.emoji.gallery(self.split.test, self.salt)
 
     def score(self, rung: Rung) -> float:
@@ -82,11 +89,31 @@ class Task:
         return max(rungs, key=self.score)
 
 
+def _need(concepts: np.ndarray, use: str) -> None:
+    if len(concepts) == 0:
+        raise ValueError(f"The split has no concepts to {use}; draw one that has: "
+                         "split(test=0.2, validation=0.1).")
+
+
 def mean_texts(emoji: Collection, vectors: KeyedVectors) -> Texts:
-    """The mean word vector of each concept's name and keywords, and of each class name."""
+    """The mean word vector of each concept's name and keywords, and of each class name.
+
+    Of photographs, the mean over the words of all their captions. Raises ValueError where a
+    concept has no words in English.
+    """
     labels = [text.tokenize(label) for label in vision.imagenet_labels()]
-    return Texts(text.sentence_vectors(text.concept_tokens(emoji), vectors),
+    return Texts(text.sentence_vectors(_words(emoji), vectors),
                  text.sentence_vectors(labels, vectors))
+
+
+def _words(emoji: Collection) -> list[list[str]]:
+    """English tokens of each concept, as the class names are English."""
+    tokens = text.concept_tokens(emoji)
+    silent = [name for name, words in zip(emoji.ids, tokens, strict=True) if not words]
+    if silent:
+        raise ValueError(f"{len(silent)} of {len(emoji)} concepts have no words in English, such "
+                         f"as {', '.join(silent[:3])}: leave them out, or give them some.")
+    return tokens
 
 
 def words_themselves(task: Task) -> Texts:
@@ -94,7 +121,7 @@ def words_themselves(task: Task) -> Texts:
 
     The words, and how rare they are, come from training texts and class names alone.
     """
-    tokens = text.concept_tokens(task.emoji)
+    tokens = _words(task.emoji)
     labels = [text.tokenize(label) for label in vision.imagenet_labels()]
     model = TfidfVectorizer(analyzer=list, dtype=np.float32)
     model.fit([*(tokens[row] for row in task.split.train), *labels])
@@ -131,9 +158,9 @@ def ridge(task: Task, texts: Texts, images: np.ndarray, direction: str) -> Rung:
                        for alpha in PENALTIES)
 
 
-def cca(task: Task, texts: Texts, images: np.ndarray) -> Rung:
-    """Regularized canonical correlation analysis with 64 directions."""
-    return task.choose(_joint(RegularizedCCA(64, reg), task, texts, images) for reg in PENALTIES)
+def cca(task: Task, texts: Texts, images: np.ndarray, dim: int = 64) -> Rung:
+    """Regularized canonical correlation analysis; dim : directions, fewer than training texts."""
+    return task.choose(_joint(RegularizedCCA(dim, reg), task, texts, images) for reg in PENALTIES)
 
 
 def kernel(task: Task, texts: Texts, images: np.ndarray,

@@ -104,6 +104,18 @@ def test_all_files_that_cannot_be_used_are_named(drawing, tmp_path, monkeypatch)
     assert str(good) not in message and "90 by 60 pixels are more than 5,000" in message
 
 
+@pytest.mark.filterwarnings("error")
+def test_enormous_pictures_are_told_in_our_own_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)     # warns above, refuses above twice
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 700)
+    for name, side in (("good", 20), ("large", 40), ("bomb", 50)):
+        Image.new("1", (side, side)).save(tmp_path / f"{name}.png")
+    told = pictures.find_unusable(sorted(tmp_path.iterdir()))
+    assert {os.path.basename(path): reason for path, reason in told.items()} == {
+        "bomb.png": "its pixels are more than 700",
+        "large.png": "40 by 40 pixels are more than 700"}
+
+
 @pytest.mark.parametrize("share", np.linspace(0, 0.95, 20))
 @pytest.mark.parametrize("extension", ["png", "jpg"])
 def test_a_file_cut_anywhere_is_refused(tmp_path, extension, share):

@@ -58,7 +58,8 @@ def load_folder(folder: str | os.PathLike,
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Image.new("RGB", (60, 40), "red").save(Path(folder, "a.png"))
     ...     pictures = load_folder(folder, {"a.png": ["a red card", "a sign"]})
-    1 picture, 2 captions: enough to search; a split with the usual sizes needs more than 300 ...
+    1 picture, 2 captions: enough to search. A split of the usual sizes
+    needs more than 300 pictures; other sizes: split(test=0.2, validation=0.1).
     >>> pictures.ids, pictures.captions
     (('a.png',), {'en': (('a red card', 'a sign'),)})
     """
@@ -245,8 +246,8 @@ def _tell(root: Path, problems: Problems, leave_out: bool) -> None:
 def _say_what_it_serves(n_pictures: int, n_captions: int) -> None:
     if n_pictures <= N_TEST + N_VALIDATION:
         print(f"{n_pictures} picture{'s' * (n_pictures != 1)}, {n_captions} captions: enough to "
-              f"search; a split with the usual sizes needs more than {N_TEST + N_VALIDATION} "
-              "pictures, or other sizes: split(test=0.2, validation=0.1).")
+              f"search. A split of the usual sizes\nneeds more than {N_TEST + N_VALIDATION} "
+              "pictures; other sizes: split(test=0.2, validation=0.1).")
 
 
 def collect(root: Path, names: Sequence[str], texts: Mapping[str, Sequence[Caption]],

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
@@ -127,7 +128,8 @@ def find_unusable(paths: Paths) -> dict[str, str]:
     {'nowhere.png': 'no such file'}
     """
     paths = [os.fspath(path) for path in paths]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)     # told below
         reasons = tqdm(pool.map(_fault, paths), total=len(paths), desc="Looking at pictures",
                        unit="picture", delay=1)
         return {path: reason for path, reason in zip(paths, reasons, strict=True) if reason}
@@ -148,6 +150,8 @@ def _fault(path: str) -> str | None:
             picture.load()
     except UnidentifiedImageError:
         return "no picture of a kind that can be read"
+    except Image.DecompressionBombError:
+        return f"its pixels are more than {MAX_PIXELS:,}"
     except Exception as error:  # on damaged files, decoders raise any type, MemoryError too
         return getattr(error, "strerror", None) or str(error) or type(error).__name__
     return None
