@@ -145,6 +145,14 @@ def test_a_captions_file_beside_the_folder_and_paths_from_it(photos, monkeypatch
         assert load_folder(folder, "../list.csv").captions["en"] == (("one",), ("two",))
 
 
+def test_names_of_subfolders_as_captions(photos, monkeypatch):
+    draw_all(photos, ["cat/1.jpg", "dog/1.jpg", "dog/old/2.jpg"])
+    monkeypatch.chdir(photos.parent.parent)
+    for root in (photos, photos.relative_to(Path.cwd())):
+        labels = {path: path.parent.name for path in root.rglob("*.jpg")}
+        assert load_folder(root, labels).captions["en"] == (("cat",), ("dog",), ("old",))
+
+
 def test_what_is_no_picture_is_passed_over(photos):
     draw_all(photos, ["a.jpg", "b.tif", "c.bmp"])
     for name in ("notes.docx", "Thumbs.db", ".hidden.jpg", "._a.jpg", "__MACOSX/a.jpg",

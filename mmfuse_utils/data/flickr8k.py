@@ -175,7 +175,7 @@ def _take_captions(copy: _Copy, path: Path) -> None:
     strays = sorted(name for name in texts if STRAY.fullmatch(name) and name not in copy.names)
     absent = [name for name in texts if name not in copy.names and name not in strays]
     bare = sorted(copy.names - texts.keys())
-    copy.notes += [f"left out: {_count(len(texts[name]), 'caption')} of {name}, which is no "
+    copy.notes += [f"left out: {_count(len(texts[name]), 'caption')} of {name}, no "
                    "picture's name" for name in strays]
     if absent:
         copy.notes.append(f"left out: captions of {_count(len(absent), 'picture')} not there")
@@ -264,7 +264,7 @@ def _report(photos: Collection, title: str, notes: Iterable[str]) -> None:
         f"shorter side {least} to {most} pixels, half of them {usual} or less; "
         f"longer side {longest} at most")
     if longest < LONGEST_SIDE:
-        size += f": a reduced copy; the longer side as published has up to {LONGEST_SIDE}"
+        size += f": a reduced copy (as published, up to {LONGEST_SIDE})"
     part = {photos.ids[row]: name for name in LISTS if title
             for row in getattr(photos.official, name)}
     same = [" = ".join(f"{name} ({part[name]})" if name in part else name for name in names)

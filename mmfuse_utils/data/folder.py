@@ -42,8 +42,8 @@ def load_folder(folder: str | os.PathLike,
     captions : a CSV, TSV, JSON-lines or text file with a picture and a caption a line, one or
         several lines a picture, or captions by picture as a dict. If not given, the file
         `captions` or `metadata` in the folder with such an ending; without one, the pictures
-        have no captions. A picture is named by its place in the folder, or by its file's name
-        alone where no other subfolder has the same.
+        have no captions. A picture is named by its path, by its place in the folder, or by its
+        file's name alone where no other subfolder has the same.
     language : of captions whose line does not tell one in a column "language".
     encoding, columns : see `read_captions`.
     leave_out : load what is sound, and print what is not instead of raising it.
@@ -174,8 +174,9 @@ def _match(told: list[Caption], find: Callable[[str], list[str]], root: Path,
     texts = defaultdict(list)
     for caption in told:
         name = caption.picture.replace("\\", "/").removeprefix("./")
-        there = os.path.abspath(base / name).replace("\\", "/")
-        ways = (name, there.removeprefix(above), name.removeprefix(f"{root.resolve().name}/"),
+        there, here = (os.path.abspath(path).replace("\\", "/").removeprefix(above)
+                       for path in (base / name, name))
+        ways = (name, there, name.removeprefix(f"{root.resolve().name}/"), here,
                 re.sub(r"#\d+$", "", name))
         found = next(filter(None, map(find, dict.fromkeys(ways))), [])
         if len(found) == 1:
