@@ -235,7 +235,7 @@ def test_all_faults_are_told_at_once(original):
                  rf"Pictures without captions \(1\): {NAMES[6]}",
                  rf"more than once in the split \(1\): {NAMES[5]}",
                  rf"other than 5 captions \(2\): {NAMES[1]}: 4, {NAMES[2]}: 6",
-                 rf"cannot be used \(2\): {NAMES[0]}: .*truncated.*, {NAMES[7]}: the file is empty",
+                 rf"cannot be used \(2\): {NAMES[0]}: .*truncated.*, {NAMES[7]}: the file is emp",
                  rf"line \d+: the caption of {NAMES[3]}#9 is empty", r"leave_out=True"):
         assert re.search(told, message), told
 
@@ -294,6 +294,14 @@ def test_sizes_are_recorded(original, capsys):
     assert json.loads(json.dumps(about)) == about
     said = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "shorter side 36 to 333 pixels" in said and "reduced" not in said
+    assert "2 test (as published: 6,000, 1,000, 1,000)" in said
+
+
+def test_one_shorter_side_does_not_make_one_size(original, capsys):
+    Image.new("RGB", (36, 36)).save(original / "Flicker8k_Dataset" / NAMES[0])
+    load_flickr8k(original)
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "shorter side 36 to 36 pixels, half of them 36 or less; longer side 48 at most" in said
 
 
 def test_the_second_time_no_picture_is_decoded(original, monkeypatch):
@@ -318,7 +326,8 @@ def test_a_real_copy_has_its_parts(real):
     for part, n in sizes.items():
         assert len(getattr(real.official, part)) in (0, n)
     assert all(len(entry) == 5 for entry in real.captions["en"])
-    assert real.ids == tuple(sorted(real.ids)) and "." not in {name[-1] for name in real.ids}
+    assert real.ids == tuple(sorted(real.ids))
+    assert all(re.fullmatch(r"\d+_\w+\.jpg", name) for name in real.ids)
 
 
 @needs_a_copy

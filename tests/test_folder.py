@@ -145,6 +145,19 @@ def test_a_captions_file_beside_the_folder_and_paths_from_it(photos, monkeypatch
         assert load_folder(folder, "../list.csv").captions["en"] == (("one",), ("two",))
 
 
+def test_captions_under_another_name_are_not_passed_over_in_silence(photos, capsys):
+    draw_all(photos, ["a.jpg"])
+    (photos / "README.txt").write_text("hello")
+    load_folder(photos)
+    assert "No captions were read" not in capsys.readouterr().out
+    (photos / "texts").mkdir()
+    (photos / "texts" / "labels.csv").write_text("image,caption\na.jpg,a dog\n")
+    assert load_folder(photos).captions == {}
+    assert "captions=…: texts/labels.csv" in capsys.readouterr().out
+    assert load_folder(photos, "texts/labels.csv").captions["en"] == (("a dog",),)
+    assert "No captions were read" not in capsys.readouterr().out
+
+
 def test_names_of_subfolders_as_captions(photos, monkeypatch):
     draw_all(photos, ["cat/1.jpg", "dog/1.jpg", "dog/old/2.jpg"])
     monkeypatch.chdir(photos.parent.parent)

@@ -25,6 +25,7 @@ LISTS = {"train": "Flickr_8k.trainImages.txt", "validation": "Flickr_8k.devImage
          "test": "Flickr_8k.testImages.txt"}
 KARPATHY, KARPATHY_PARTS = "dataset_flickr8k.json", {"train": "train", "validation": "val",
                                                      "test": "test"}
+PUBLISHED = {"train": 6000, "validation": 1000, "test": 1000}     # of both splits
 N_CAPTIONS, LONGEST_SIDE = 5, 500
 STRAY = re.compile(r".+\.jpg\.\d+", re.IGNORECASE)
 MOST_NAMES, WIDTH = 20, 79
@@ -64,6 +65,9 @@ def load_flickr8k(folder: str | os.PathLike | None = None, split: str | None = N
     captions and files of the same bytes are printed, and the sizes of the pictures, since
     smaller copies circulate; see `describe_photographs`. Pictures found sound are not read again.
 
+    As published, a caption's own picture alone is right, see `relevance`, even where another was
+    given the very same caption, which `Collection.right_answers` counts as right, too.
+
     Raises ValueError that names all faults at once: pictures of a split that are not there,
     that cannot be read, or that have other than five captions.
 
@@ -79,7 +83,7 @@ def load_flickr8k(folder: str | os.PathLike | None = None, split: str | None = N
     ...     _ = Path(folder, "Flickr_8k.trainImages.txt").write_text("1_a.jpg\\n")
     ...     photos = load_flickr8k(folder)
     Flickr8k: 1 picture, 5 captions
-      Hodosh's split: 1 train, 0 validation, 0 test
+      Hodosh's split: 1 train, 0 validation, 0 test (as published: 6,000, ...
       pictures of 50 by 40 pixels: a reduced copy...
       validation is empty: Flickr_8k.devImages.txt is not there
       test is empty: Flickr_8k.testImages.txt is not there
@@ -137,9 +141,10 @@ def _root(folder: str | os.PathLike | None) -> Path:
 
 def _entries(root: Path) -> Iterator[Path]:
     """What lies in a folder and in its folders, hidden things left out."""
-    for place in (root, *sorted(path for path in root.iterdir() if path.is_dir())):
-        if place.name != "__MACOSX" and not (place != root and place.name.startswith(".")):
-            yield from sorted(path for path in place.iterdir() if path.name[0] not in "._")
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] not in "._"
+                     and os.access(path, os.R_OK | os.X_OK))
+    for place in (root, *folders):
+        yield from sorted(path for path in place.iterdir() if path.name[0] not in "._")
 
 
 def _read(root: Path) -> _Copy:
@@ -170,7 +175,7 @@ def _take_captions(copy: _Copy, path: Path) -> None:
         raise ValueError(f"{path} cannot be read: {error}") from None
     texts = defaultdict(list)
     for caption in told:
-        texts[re.sub(r"#\d+$", "", caption.picture)].append(caption)
+        texts[os.path.basename(re.sub(r"#\d+$", "", caption.picture))].append(caption)
     copy.texts = {name: texts[name] for name in texts if name in copy.names}
     strays = sorted(name for name in texts if STRAY.fullmatch(name) and name not in copy.names)
     absent = [name for name in texts if name not in copy.names and name not in strays]
@@ -259,8 +264,10 @@ def _report(photos: Collection, title: str, notes: Iterable[str]) -> None:
     about = describe_photographs(photos)
     split = [f"{title}: " + ", ".join(f"{about[part]:,} {part}" for part in LISTS)] if title else [
         "no official split: there are no lists; Collection.split draws one"]
-    (least, usual, most), (_, longer, longest) = about["shorter_side"], about["longer_side"]
-    size = f"pictures of {longest} by {most} pixels" if (least, longer) == (most, longest) else (
+    if any(about[part] not in (0, n) for part, n in PUBLISHED.items() if title):
+        split[0] += " (as published: 6,000, 1,000, 1,000)"
+    (least, usual, most), (shortest, _, longest) = about["shorter_side"], about["longer_side"]
+    size = f"pictures of {longest} by {most} pixels" if (least, shortest) == (most, longest) else (
         f"shorter side {least} to {most} pixels, half of them {usual} or less; "
         f"longer side {longest} at most")
     if longest < LONGEST_SIDE:

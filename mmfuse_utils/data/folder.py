@@ -83,6 +83,8 @@ def load_folder(folder: str | os.PathLike,
         problems["unusable"].append("the folder holds no pictures")
     _tell(root, problems, leave_out and bool(sound) and not problems["file"])
     _say_what_it_serves(len(sound), sum(len(texts.get(name, [])) for name in sound))
+    if told is None:
+        _say_what_may_hold_captions(files)
     return collect(root, sound, texts, language)
 
 
@@ -249,6 +251,15 @@ def _say_what_it_serves(n_pictures: int, n_captions: int) -> None:
         print(f"{n_pictures} picture{'s' * (n_pictures != 1)}, {n_captions} captions: enough to "
               f"search. A split of the usual sizes\nneeds more than {N_TEST + N_VALIDATION} "
               "pictures; other sizes: split(test=0.2, validation=0.1).")
+
+
+def _say_what_may_hold_captions(files: list[str]) -> None:
+    tables = [_shown(name) for name in files
+              if name.lower().endswith(ENDINGS) and "readme" not in name.lower()]
+    if tables:
+        print(f"No captions were read, as no file is called {' or '.join(STEMS)}. If one of "
+              "these\nholds them, name it with captions=…: "
+              f"{', '.join(tables[:3])}{', …' * (len(tables) > 3)}")
 
 
 def collect(root: Path, names: Sequence[str], texts: Mapping[str, Sequence[Caption]],
