@@ -42,6 +42,8 @@ class Backbone:
     body : (n, 3, height, width) normalized pictures to (n, dim) pooled features.
     head : (n, dim) features to (n, 1000) ImageNet class scores.
     preprocess : (n, 3, height, width) uint8 to normalized float32.
+    maps : (n, 3, height, width) normalized pictures to the last feature maps, (n, dim, rows,
+        columns), whose mean over places `body` returns; None where a network does not tell.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Backbone:
     body: Callable[[torch.Tensor], torch.Tensor]
     head: Callable[[torch.Tensor], torch.Tensor]
     preprocess: Callable[[torch.Tensor], torch.Tensor]
+    maps: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 def _ready(model: torch.nn.Module) -> torch.nn.Module:
@@ -74,7 +77,7 @@ def _lite(name: str) -> Backbone:
         weights = "seed 0"
     model = _ready(model)
     return Backbone(name, weights, 1280, lambda x: model.extract_features(x).mean((2, 3)),
-                    model._fc, _normalizer((0.5,) * 3, (0.5,) * 3))
+                    model._fc, _normalizer((0.5,) * 3, (0.5,) * 3), model.extract_features)
 
 
 def _resnet(name: str) -> Backbone:

