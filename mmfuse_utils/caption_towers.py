@@ -154,7 +154,7 @@ class _Lexicon(nn.Module):
         # Trained words first; those that no caption had come after, and stay as they are.
         others = [] if own else sorted(vectors.key_to_index.keys() - set(seen))
         self.index = {word: i for i, word in enumerate([*seen, *others])}
-        if not self.index:
+        if not seen:
             raise ValueError("No word of the captions has a vector: nothing can be learned.")
         rarity = idf_weights(captions) if own else {}
         self.weight = torch.tensor([1 + rarity.get(word, 0.0) for word in self.index])

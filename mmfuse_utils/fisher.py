@@ -48,7 +48,7 @@ class FisherVectors:
             raise ValueError(f"{self.n_components} Gaussians need as many words with a vector; "
                              f"got {len(tokens)}.")
         self.words_ = {word: row for row, word in enumerate(vectors.index_to_key)}
-        table = unit_rows(vectors.vectors)
+        table = unit_rows(vectors.vectors.astype(float))    # single precision ends too early
         rows = np.array([self.words_[word] for word in tokens])
         self.pca_ = PCA(self.dim, svd_solver="full").fit(table[rows])
         self.numbers_ = self.pca_.transform(table)
