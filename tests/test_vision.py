@@ -63,6 +63,10 @@ def test_body_and_head_make_the_whole_network(images, name):
     np.testing.assert_allclose(probabilities, whole_network(images, name),
                                rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    with torch.inference_mode():
+        pixels = backbone.preprocess(torch.from_numpy(images).permute(0, 3, 1, 2))
+        np.testing.assert_allclose(backbone.maps(pixels).mean((2, 3)), features, rtol=1e-3,
+                                   atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 64])
