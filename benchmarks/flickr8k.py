@@ -329,7 +329,8 @@ def grid(**values):
 def closed_rungs():
     """Rungs without chance, by name."""
     cca = partial(closed, RegularizedCCA)
-    short, wide = (grid(dim=dims, reg=(0.03, 0.3, 3.0)) for dims in ((64, 256), (64, 256, 512)))
+    short, wide = (grid(dim=dims, reg=(0.03, 0.3, 3.0)) 
+                   for dims in ((64, 128, 256), (64, 128, 256, 512)))
     found = {f"cca, {kind}": Rung((cca, kind), short) for kind in (
         "random 0", "random 1", "random 2", "mean", "WordNet", "captions", "idf", "sif", "minilm")}
     found |= {f"cca, {kind}": Rung((cca, kind), wide) for kind in (
@@ -339,8 +340,9 @@ def closed_rungs():
     for way in ("text_to_image", "image_to_text"):
         ridge = partial(closed, partial(RidgeMap, direction=way))
         found[f"ridge, {way}"] = Rung((ridge, "mean"), grid(alpha=(1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)))
-    found["kernel"] = Rung((partial(kernel), "mean"), grid(alpha=(0.1, 0.3, 1.0, 3.0, 10.0)))
     for corpus in ("mean", "random 0"):
+        name = "kernel" if corpus == "mean" else "kernel, random"
+        found[name] = Rung((partial(kernel), corpus), grid(alpha=(0.1, 0.3, 1.0, 3.0, 10.0)))
         found[f"class names, {corpus}"] = Rung((partial(class_names), corpus),
                                                grid(temperature=(1.0, 2.0, 4.0, 8.0)))
     # From the public reproduction's settings towards ours, one step at a time.
@@ -484,8 +486,11 @@ def climb(candidates, chosen):
 ALONE = ("cca, mean", "cca, fisher", "kernel", "class names, mean", "towers, mean",
          "towers, network", "towers, gru")
 WITH_WORDS = (*ALONE, "cca, words", "cca, both", "towers, words", "towers, network, tuned")
-RANDOM = {"mean": "random 0", "cca, mean": "cca, random 0", "cca, fisher": "cca, fisher random",
-          "class names, mean": "class names, random 0"}
+RANDOM = {"cca, mean": "cca, random 0", "cca, fisher": "cca, fisher random",
+          "class names, mean": "class names, random 0", "cca, both": "cca, words random",
+          "cca, words": "cca, words", "towers, words": "towers, words",
+          # No tuned network over random vectors was trained: the untuned one stands for it.
+          "towers, network, tuned": "towers, network, random"}
 
 
 def weighted(first, second, chosen, where):
@@ -501,8 +506,9 @@ def weighted(first, second, chosen, where):
 def sums(chosen, where):
     """The best sums of rungs with word vectors alone, their control, and with the words."""
     members = {"word2vec alone": climb(ALONE, chosen), "with the words": climb(WITH_WORDS, chosen)}
-    members["random alone"] = [RANDOM.get(name, f"{name}, random")
-                               for name in members["word2vec alone"] if name != "kernel"]
+    for name, control in (("word2vec alone", "random alone"),
+                          ("with the words", "with the words, random")):
+        members[control] = [RANDOM.get(member, f"{member}, random") for member in members[name]]
     members |= {"word2vec alone, one seed": members["word2vec alone"]}
     tables = {name: added(names, chosen, where, 1 if "one seed" in name else None)
               for name, names in members.items()}

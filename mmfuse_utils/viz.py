@@ -171,8 +171,8 @@ def _tile(picture: np.ndarray, title: str, hit: bool, size: int) -> str:
     Image.fromarray(np.asarray(picture, np.uint8)).save(buffer, "WEBP", quality=90)
     data = base64.b64encode(buffer.getvalue()).decode()
     frame = "outline:3px solid currentColor;outline-offset:1px;" if hit else ""
-    below = (f'<div class="mmfuse-title" style="font-size:12px;line-height:1.25;'
-             f'text-align:center">{html.escape(title)}</div>' if title else "")
+    below = (f'<div class="mmfuse-title" style="font-size:12px;line-height:1.25;text-align:center;'
+             f'overflow-wrap:anywhere">{html.escape(title)}</div>' if title else "")
     return (f'<div class="mmfuse-tile{" mmfuse-hit" if hit else ""}" style="max-width:{size}px">'
             f'<img alt="" style="width:100%;border-radius:6px;{frame}" '
             f'src="data:image/webp;base64,{data}">{below}</div>')

@@ -162,8 +162,12 @@ def test_names_of_subfolders_as_captions(photos, monkeypatch):
     draw_all(photos, ["cat/1.jpg", "dog/1.jpg", "dog/old/2.jpg"])
     monkeypatch.chdir(photos.parent.parent)
     for root in (photos, photos.relative_to(Path.cwd())):
-        labels = {path: path.parent.name for path in root.rglob("*.jpg")}
+        labels = {path: path.parent.name for path in root.glob("*/**/*.jpg")}
         assert load_folder(root, labels).captions["en"] == (("cat",), ("dog",), ("old",))
+    draw(photos / "top.jpg", 9)                 # beside the subfolders
+    labels = {path: path.parent.name for path in photos.glob("*/**/*.jpg")}
+    assert load_folder(photos, labels, keep_bare=True).captions["en"] == (
+        ("cat",), ("dog",), ("old",), ())
 
 
 def test_what_is_no_picture_is_passed_over(photos):
@@ -180,8 +184,43 @@ def test_pictures_without_any_captions_are_loaded(photos, capsys):
     collection = load_folder(photos)
     assert collection.ids == ("x/a.jpg", "y/a.jpg") and collection.captions == {}
     assert "2 pictures, 0 captions" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="no captions in None"):
-        collection.caption_table()
+    for lang in (None, "de"):
+        with pytest.raises(ValueError, match=r"^These pictures have no captions\.$"):
+            collection.caption_table(lang=lang)
+
+
+def test_pictures_without_a_caption_are_kept_if_asked_for(photos, capsys):
+    draw_all(photos, [f"{i}.jpg" for i in range(6)])
+    told = {"2.jpg": ["a dog", "a pug"], "4.jpg": "A dog"}
+    assert "keep_bare=True" in refusal(photos, told)
+    assert "keep_bare" not in refusal(photos, {"gone.jpg": "x"}, keep_bare=True)
+    kept = load_folder(photos, told, keep_bare=True)
+    assert "6 pictures, 3 captions; 4 of the pictures have no caption.\n" in capsys.readouterr().out
+    assert kept.ids == tuple(f"{i}.jpg" for i in range(6))
+    assert kept.captions["en"] == ((), (), ("a dog", "a pug"), (), ("A dog",), ())
+    table = kept.caption_table()
+    assert table.concept_row.tolist() == [2, 2, 4] and len(kept.caption_table([0, 1])) == 0
+    right = kept.right_answers(table, range(6))         # bare pictures are right for nothing
+    assert [np.flatnonzero(row).tolist() for row in right] == [[2, 4], [2], [2, 4]]
+    assert kept.right_answers(kept.caption_table([0]), range(6)).shape == (0, 6)
+    np.testing.assert_array_equal(near_duplicates(kept), np.eye(6, dtype=bool))
+    assert sum(map(len, dataclasses.astuple(kept.split(test=0.4, validation=0.2)))) == 6
+
+
+def test_bare_pictures_are_counted_in_large_folders_and_faults_stay_faults(photos, capsys):
+    draw_all(photos, ["x/a.png", "y/a.png", "b.png"])
+    for i in range(301):
+        draw(photos / f"m{i}.png", i, (2, 2))
+    told = {"m0.png": "a dog"}
+    assert len(load_folder(photos, told, keep_bare=True)) == 304
+    assert capsys.readouterr().out == (
+        "304 pictures, 1 caption; 303 of the pictures have no caption.\n")
+    assert load_folder(photos, {}, keep_bare=True).captions == {}
+    (photos / "cut.png").touch()
+    message = refusal(photos, {**told, "a.png": "which?"}, keep_bare=True)
+    assert "cut.png: the file is empty" in message and "x/a.png, y/a.png" in message
+    sound = load_folder(photos, {**told, "a.png": "which?"}, keep_bare=True, leave_out=True)
+    assert len(sound) == 304 and sound.captions["en"].count(()) == 303
 
 
 # What is wrong

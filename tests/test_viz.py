@@ -172,6 +172,12 @@ def test_titles_labels_and_frames_are_where_they_belong():
             True, False, False, True]
 
 
+def test_a_long_file_name_breaks_in_place_of_reaching_into_the_next_picture():
+    tag = BeautifulSoup(image_grid([[picture()]], [["old/a_very_long_name (2).webp"]]),
+                        "html.parser").select_one(".mmfuse-title")
+    assert "overflow-wrap:anywhere" in tag["style"]
+
+
 @pytest.mark.parametrize(("rows", "parts"), [
     ([], {}), ([[]], {}), ([[picture()]], {"labels": ["a", "b"]}),
     ([[picture()]] * 2, {"labels": "a"}), ([[picture()]] * 2, {"titles": [["a"]]}),

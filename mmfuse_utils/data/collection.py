@@ -123,12 +123,15 @@ class Collection:
 
         concepts : (n_concepts,) rows; all if not given. lang : the first language if not given.
 
-        Raises ValueError for a language without captions.
+        A concept without a caption has no row. Raises ValueError without any captions, and for a
+        language that has none.
         """
+        if not self.captions:
+            raise ValueError("These pictures have no captions.")
         lang = next(iter(self.captions), None) if lang is None else lang
         if lang not in self.captions:
             raise ValueError(f"There are no captions in {lang!r}; there are some in: "
-                             f"{', '.join(self.captions) or 'no language'}.")
+                             f"{', '.join(self.captions)}.")
         rows = range(len(self)) if concepts is None else concepts
         pairs = [(row, text) for row in rows for text in self.captions[lang][row]]
         return CaptionTable(np.array([row for row, _ in pairs], dtype=int),

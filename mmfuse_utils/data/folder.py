@@ -36,7 +36,7 @@ Problems = dict[str, list[str]]
 def load_folder(folder: str | os.PathLike,
                 captions: str | os.PathLike | Mapping | None = None, language: str = "en", *,
                 encoding: str | None = None, columns: Columns = None,
-                leave_out: bool = False) -> Collection:
+                leave_out: bool = False, keep_bare: bool = False) -> Collection:
     """A folder of pictures, with subfolders, as a `Collection`: each picture is a concept.
 
     captions : a CSV, TSV, JSON-lines or text file with a picture and a caption a line, one or
@@ -47,6 +47,8 @@ def load_folder(folder: str | os.PathLike,
     language : of captions whose line does not tell one in a column "language".
     encoding, columns : see `read_captions`.
     leave_out : load what is sound, and print what is not instead of raising it.
+    keep_bare : keep pictures without a caption, to be searched with the others; their captions
+        are an empty tuple. Else they are a fault, as a slip in a name leaves one behind.
 
     Identities are the files' places in the folder. Hidden files are passed over; nothing is
     changed. Subgroups are not known: intervals draw single pictures, unless you give some by
@@ -74,15 +76,16 @@ def load_folder(folder: str | os.PathLike,
     pictures = sorted({*filter(_is_picture, files), *texts})
     bad = check_pictures(root, pictures)
     problems["unusable"] += [f"{_shown(name)}: {reason}" for name, reason in bad.items()]
-    if told is not None:
+    if told is not None and not keep_bare:
         ambiguous = set(problems["ambiguous"])
         problems["bare"] += [_shown(name) for name in pictures if name not in texts
                              and name not in ambiguous]
-    sound = [name for name in pictures if name not in bad and (told is None or name in texts)]
+    sound = [name for name in pictures
+             if name not in bad and (told is None or keep_bare or name in texts)]
     if not pictures:
         problems["unusable"].append("the folder holds no pictures")
     _tell(root, problems, leave_out and bool(sound) and not problems["file"])
-    _say_what_it_serves(len(sound), sum(len(texts.get(name, [])) for name in sound))
+    _say_what_it_serves([len(texts.get(name, [])) for name in sound])
     if told is None:
         _say_what_may_hold_captions(files)
     return collect(root, sound, texts, language)
@@ -243,14 +246,28 @@ def _tell(root: Path, problems: Problems, leave_out: bool) -> None:
         return
     raise ValueError("\n".join((f"The folder {root} cannot be loaded as it is; nothing was "
                                 "computed, and no file was changed.", *parts,
-                                "Mend this, or load all that is sound with leave_out=True.")))
+                                "Mend this, or load all that is sound with leave_out=True" + (
+                                    "; keep_bare=True keeps pictures without a caption."
+                                    if problems["bare"] else "."))))
 
 
-def _say_what_it_serves(n_pictures: int, n_captions: int) -> None:
-    if n_pictures <= N_TEST + N_VALIDATION:
-        print(f"{n_pictures} picture{'s' * (n_pictures != 1)}, {n_captions} captions: enough to "
-              f"search. A split of the usual sizes\nneeds more than {N_TEST + N_VALIDATION} "
-              "pictures; other sizes: split(test=0.2, validation=0.1).")
+def _say_what_it_serves(n_captions: Sequence[int]) -> None:
+    """Print how many captions there are, one number a picture, if some or many are missing."""
+    bare, few = n_captions.count(0), len(n_captions) <= N_TEST + N_VALIDATION
+    some = 0 < bare < len(n_captions)
+    if not few and not some:
+        return
+    numbers = f"{_count(len(n_captions), 'picture')}, {_count(sum(n_captions), 'caption')}"
+    if some:
+        print(f"{numbers}; {bare:,} of the pictures ha{'s' if bare == 1 else 've'} no caption.")
+    if few:
+        print(f"{'It is' if some else f'{numbers}:'} enough to search. A split of the usual "
+              f"sizes\nneeds more than {N_TEST + N_VALIDATION} pictures; other sizes: "
+              "split(test=0.2, validation=0.1).")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _say_what_may_hold_captions(files: list[str]) -> None:
