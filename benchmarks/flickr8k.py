@@ -44,7 +44,7 @@ from mmfuse_utils.cache import cached_array, content_key, write_then_rename
 from mmfuse_utils.caption_towers import CaptionTowers
 from mmfuse_utils.data import load_sentences
 from mmfuse_utils.data.flickr8k import describe_photographs, load_flickr8k
-from mmfuse_utils.data.splits import draw_split, hash_text
+from mmfuse_utils.data.splits import hash_text
 from mmfuse_utils.fisher import FisherVectors
 from mmfuse_utils.fusion import ConSE, KernelMap, RegularizedCCA, RidgeMap
 from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
@@ -105,7 +105,8 @@ def stage(name):
     """
     kind, _, size = name.partition(" ")
     official = photographs().official
-    train = sorted(official.train.tolist(), key=lambda row: hash_text(f"0:{photographs().ids[row]}"))
+    ids = photographs().ids
+    train = sorted(official.train.tolist(), key=lambda row: hash_text(f"0:{ids[row]}"))
     if kind == "choose":
         held, train = train[:N_CHOOSE], train[N_CHOOSE:]
     else:
@@ -329,7 +330,7 @@ def grid(**values):
 def closed_rungs():
     """Rungs without chance, by name."""
     cca = partial(closed, RegularizedCCA)
-    short, wide = (grid(dim=dims, reg=(0.03, 0.3, 3.0)) 
+    short, wide = (grid(dim=dims, reg=(0.03, 0.3, 3.0))
                    for dims in ((64, 128, 256), (64, 128, 256, 512)))
     found = {f"cca, {kind}": Rung((cca, kind), short) for kind in (
         "random 0", "random 1", "random 2", "mean", "WordNet", "captions", "idf", "sif", "minilm")}
@@ -339,7 +340,8 @@ def closed_rungs():
               for pictures in ("one view", *ladder.NETWORKS, "regions")}
     for way in ("text_to_image", "image_to_text"):
         ridge = partial(closed, partial(RidgeMap, direction=way))
-        found[f"ridge, {way}"] = Rung((ridge, "mean"), grid(alpha=(1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)))
+        found[f"ridge, {way}"] = Rung((ridge, "mean"),
+                                      grid(alpha=(1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)))
     for corpus in ("mean", "random 0"):
         name = "kernel" if corpus == "mean" else "kernel, random"
         found[name] = Rung((partial(kernel), corpus), grid(alpha=(0.1, 0.3, 1.0, 3.0, 10.0)))
@@ -514,10 +516,9 @@ def sums(chosen, where):
               for name, names in members.items()}
     weight, tables["cca, mean + class names"] = weighted("cca, mean", "class names, mean", chosen,
                                                          where)
-    tables["cca, mean"] = added(["cca, mean"], chosen, where, None)
-    for name in ("cca, mean", "word2vec alone", "with the words"):
-        tables[f"{name}, CSLS"] = csls(tables[name])
-    del tables["cca, mean"]
+    plain = {"cca, mean": added(["cca, mean"], chosen, where, None)} | tables
+    tables |= {f"{name}, CSLS": csls(plain[name])
+               for name in ("cca, mean", "word2vec alone", "with the words")}
     return {name: {"members": members.get(name), **listed([table])}
             for name, table in tables.items()} | {"weight of class names": weight}
 
@@ -554,38 +555,45 @@ def provenance(where):
             "versions": {name: version(name) for name in names}}
 
 
+def fitted(names, where, processes):
+    """Rungs by name as they are recorded: settings and how they were chosen, ranks by seed."""
+    chosen = choose(names, processes)
+    found = run([(name, chosen[name][0], seed, where) for name in names
+                 for seed in RUNGS[name].seeds], processes)
+    return {name: {"setting": RUNGS[name].settings[number], "seeds": RUNGS[name].seeds,
+                   "choices": [list(RUNGS[name].settings), scores],
+                   **{way: [found[name, number, seed, where][i] for seed in RUNGS[name].seeds]
+                      for i, way in enumerate(WAYS)}}
+            for name, (number, scores) in chosen.items()}
+
+
+def write(output, where, rungs):
+    """The record with these rungs in it, and with the sums once all rungs are there."""
+    record = json.loads(output.read_text("utf8")) if output.exists() else {}
+    rungs = record.get("rungs", {}) | rungs
+    record |= provenance(where) | {"rungs": {name: rungs[name] for name in RUNGS if name in rungs}}
+    if record["rungs"].keys() == RUNGS.keys():
+        chosen = {name: (RUNGS[name].settings.index(row["setting"]), None)
+                  for name, row in record["rungs"].items()}
+        record |= {"sums": sums(chosen, where), "learned": learned_sums(chosen, where)}
+    with write_then_rename(output) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
+    print(f"{output.name}: {len(record['rungs'])} of {len(RUNGS)} rungs")
+
+
 def main():
-    """All rungs, or those asked for; writes the record by rename."""
+    """All rungs, or those asked for; the record is written by rename."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--split", choices=("dev", "test"), required=True)
     parser.add_argument("--only", nargs="+", default=[""], help="beginnings of rungs' names")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once")
     options = parser.parse_args()
-    where, output = options.split, HERE / f"flickr8k_{options.split}.json"
-    if not stage(where).held:
-        sys.exit(f"This copy has no photographs of the part {where!r}.")
+    if not stage(options.split).held:
+        sys.exit(f"This copy has no photographs of the part {options.split!r}.")
     prepare()
     names = [name for name in RUNGS if name.startswith(tuple(options.only))]
-    start = time.perf_counter()
-    chosen = choose(names, options.jobs)
-    found = run([(name, chosen[name][0], seed, where) for name in names
-                 for seed in RUNGS[name].seeds], options.jobs)
-    rungs = {name: {"setting": RUNGS[name].settings[chosen[name][0]],
-                    "choices": [list(RUNGS[name].settings), chosen[name][1]],
-                    "seeds": RUNGS[name].seeds,
-                    **{way: [found[name, chosen[name][0], seed, where][i]
-                             for seed in RUNGS[name].seeds] for i, way in enumerate(WAYS)}}
-             for name in names}
-    record = json.loads(output.read_text("utf8")) if output.exists() else {}
-    record |= provenance(where) | {"rungs": record.get("rungs", {}) | rungs}
-    if {*WITH_WORDS, *ALONE} <= chosen.keys():
-        record["sums"] = sums(chosen, where)
-    if any(name.startswith("learning") for name in names):
-        record["learned"] = learned_sums(chosen, where)
-    record["seconds"] = round(time.perf_counter() - start)
-    with write_then_rename(output) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
-    print(f"{output.name}: {len(record['rungs'])} rungs")
+    write(HERE / f"flickr8k_{options.split}.json", options.split,
+          fitted(names, options.split, options.jobs))
 
 
 def prepare():
