@@ -21,10 +21,10 @@ class FisherVectors:
 
     A mixture of Gaussians with diagonal covariances is fitted to the word vectors of all training
     tokens. A caption is then described by the direction in which its words would move the means
-    and the variances of that mixture: the gradient of its words' mean log-likelihood, each entry
-    divided by the square root of its (approximate) Fisher information. What the mixture already
-    expects gives zeros; two captions with equal means can differ. Then each entry's root is
-    taken, with its sign, and the length is made 1.
+    and the standard deviations of that mixture: the gradient of its words' mean log-likelihood,
+    each entry divided by the square root of its (approximate) Fisher information. What the mixture
+    already expects gives zeros; two captions with equal means can differ. Then each entry's root
+    is taken, with its sign, and the length is made 1.
 
     Source: Perronnin and Dance (2007); Perronnin et al. (2010) for roots and length; Klein et al.
     (2015) for captions.
