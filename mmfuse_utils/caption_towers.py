@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from mmfuse_utils.estimators import check_table
 from mmfuse_utils.text import check_tokens, idf_weights
-from mmfuse_utils.towers import concept_batches, contrastive_loss, make_tower
 from mmfuse_utils.retrieval import unit_rows
+from mmfuse_utils.towers import concept_batches, contrastive_loss, descend, make_tower
 
 READERS = ("mean", "network", "gru", "words")
 WORD_DROPOUT = 0.15     # share of a caption's words that a bag leaves out in training
@@ -96,22 +96,9 @@ class CaptionTowers(BaseEstimator):
         epochs = [concept_batches(picture_of, self.batch_size, rng) for _ in range(self.epochs)]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.lr, total_steps=1 + sum(map(len, epochs)), pct_start=0.1)
-        losses = []
-        for batches in epochs:
-            total = 0.0
-            for batch in batches:
-                loss = contrastive_loss(self._read([rows[i] for i in batch]),
-                                        self.image_tower_(images[picture_of[batch]]),
-                                        self.temperature)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                total += loss.item()
-            losses.append(total / len(batches))
-            if not np.isfinite(losses[-1]):
-                raise ValueError(f"The loss of epoch {len(losses)} is infinite or not a number; "
-                                 "take a smaller lr or weight_decay.")
+        losses = descend(epochs, lambda batch: contrastive_loss(
+            self._read([rows[i] for i in batch]), self.image_tower_(images[picture_of[batch]]),
+            self.temperature), optimizer, schedule)
         towers.eval()
         return losses
 

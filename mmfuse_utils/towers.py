@@ -1,5 +1,6 @@
 """Two towers: one small network for each modality, trained so that pairs meet in one space."""
 
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Self
 
@@ -53,6 +54,37 @@ def concept_batches(concepts: np.ndarray, batch_size: int,
     _, first = np.unique(np.asarray(concepts)[shuffled], return_index=True)
     chosen = rng.permutation(shuffled[first])
     return np.array_split(chosen, max(1, len(chosen) // batch_size))
+
+
+def descend(epochs: Iterable[Sequence[np.ndarray]],
+            loss_of: Callable[[np.ndarray], torch.Tensor], optimizer: torch.optim.Optimizer,
+            schedule: torch.optim.lr_scheduler.LRScheduler | None = None) -> list[float]:
+    """One step of the optimizer for each batch; the mean loss of each epoch.
+
+    epochs : the batches of rows of each. loss_of : a batch's loss. schedule : of the step length.
+
+    Raises ValueError when the loss of an epoch is no finite number.
+
+    >>> x = nn.Parameter(torch.tensor(1.0))
+    >>> descend([[0]] * 2, lambda batch: x**2, torch.optim.SGD([x], lr=0.25))
+    [1.0, 0.25]
+    """
+    losses = []
+    for batches in epochs:
+        total = 0.0
+        for rows in batches:
+            loss = loss_of(rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+            total += loss.item()
+        losses.append(total / len(batches))
+        if not np.isfinite(losses[-1]):
+            raise ValueError(f"The loss of epoch {len(losses)} is infinite or not a number; "
+                             "take a smaller lr or weight_decay.")
+    return losses
 
 
 class _UnitLength(nn.Module):
@@ -145,21 +177,9 @@ class TwoTower(JointSpace):
         towers = nn.ModuleList([self.text_tower_, self.image_tower_]).train()
         optimizer = torch.optim.AdamW(towers.parameters(), self.lr,
                                       weight_decay=self.weight_decay)
-        losses = []
-        for _ in range(self.epochs):
-            batches = concept_batches(concepts, self.batch_size, rng)
-            total = 0.0
-            for rows in batches:
-                loss = contrastive_loss(self.text_tower_(x[rows]), self.image_tower_(y[rows]),
-                                        self.temperature)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.item()
-            losses.append(total / len(batches))
-            if not np.isfinite(losses[-1]):
-                raise ValueError(f"The loss of epoch {len(losses)} is infinite or not a number; "
-                                 "take a smaller lr or weight_decay.")
+        epochs = (concept_batches(concepts, self.batch_size, rng) for _ in range(self.epochs))
+        losses = descend(epochs, lambda rows: contrastive_loss(
+            self.text_tower_(x[rows]), self.image_tower_(y[rows]), self.temperature), optimizer)
         towers.eval()
         return losses
 
