@@ -1,6 +1,6 @@
 """A folder of your own photographs: what works without captions, and when does learning pay?
 
-    MMFUSE_FLICKR8K=… python benchmarks/own_pictures.py     # a quarter of an hour; writes JSON
+    MMFUSE_FLICKR8K=… python benchmarks/own_pictures.py     # ten minutes; writes JSON
     python benchmarks/own_pictures.py --quick               # small and once; writes nothing
 
 Flickr8k stands for a reader's photographs; its official *train* photographs alone are used. They
@@ -11,8 +11,9 @@ numbers come from the others.
 `draws`: disjoint galleries of 200 photographs, each with another order of the remaining ones,
 whose first n are learned from. These n are all that learning is given: parts of a fifth choose
 the settings, and then all n are learned from. A photograph's five captions ask singly ("one",
-averaged over the five) or together as one text ("five"). What was finished is kept in the cache,
-and an interrupted run goes on there.
+averaged over the five) or together as one text ("five"). Each method that sees word vectors has a
+control with a random vector for each word, ".random", which makes its choices by itself. What was
+finished is kept in the cache, and an interrupted run goes on there.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import gensim
 import numpy as np
 import torch
 from gensim.models import KeyedVectors
+from scipy import linalg
 from sklearn.feature_extraction.text import TfidfVectorizer
 from tqdm import tqdm
 
@@ -38,7 +40,8 @@ from mmfuse_utils.data import (Collection, PictureTable, describe_photographs, l
                                load_flickr8k)
 from mmfuse_utils.data.pictures import file_digests
 from mmfuse_utils.data.splits import hash_text
-from mmfuse_utils.fusion import ConSE, RegularizedCCA, RidgeMap
+from mmfuse_utils.estimators import JointSpace
+from mmfuse_utils.fusion import ConSE, RidgeMap
 from mmfuse_utils.metrics import bootstrap_interval, mean_reciprocal_rank, ranks
 from mmfuse_utils.protocol import load_protocol
 from mmfuse_utils.retrieval import cosine_similarity, unit_rows
@@ -48,8 +51,9 @@ OUTPUT = Path(__file__).with_suffix(".json")
 SIZE, SMALL, LOOKED_AT, FOLDER, GALLERY, PHRASES = 224, 128, 1000, 40, 200, 20
 SIZES = (25, 50, 100, 200, 400, 800, 1200, 2400, 4800)
 TEMPERATURE, RARENESS = 4.0, 1e-3
-PENALTIES, WEIGHTS = (0.3, 1.0, 3.0, 10.0, 30.0), (0.125, 0.25, 0.5, 1.0, 2.0)
-N_DRAWS, SHORTLIST = 12, (5, 10)
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+WEIGHTS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+N_DRAWS, SHORTLIST, CONTROLLED = 12, (5, 10), ("", ".random")
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,13 @@ def embed(photos: Photographs, vectors: KeyedVectors, weights: dict | None) -> T
 
 
 def all_texts(photos: Photographs) -> dict[str, Texts]:
-    """Text vectors by name: ours, with a plain mean, with 100 numbers, and random ones."""
+    """Text vectors by name: ours, with a plain mean, with 100 numbers; and each at random."""
     wide, short = load_wide_vectors(), text.load_word_vectors()
-    weights = rare_first(wide)
-    return {"ours": embed(photos, wide, weights), "plain": embed(photos, wide, None),
-            "short": embed(photos, short, rare_first(short)),
-            "random": embed(photos, text.random_vectors(wide), weights)}
+    made = {"ours": (wide, rare_first(wide)), "plain": (wide, None),
+            "short": (short, rare_first(short))}
+    return {name + suffix: embed(photos, text.random_vectors(vectors) if suffix else vectors,
+                                 weights)
+            for name, (vectors, weights) in made.items() for suffix in CONTROLLED}
 
 
 def soften(texts: Texts, center: np.ndarray, classes: np.ndarray) -> Callable:
@@ -166,30 +171,37 @@ Methods = dict[str, tuple[Callable, Texts]]
 def without_pairs(photos: Photographs, texts: dict[str, Texts], rows: np.ndarray,
                   phrases: np.ndarray, learned: dict[str, RidgeMap]) -> Methods:
     """Methods by name: similarity of queries with the folder, and the texts they ask with."""
-    classes, ours = photos.classes[rows], texts["ours"]
+    classes, image, found = photos.classes[rows], photos.features[rows], {}
 
-    def soft(name: str, center: Callable[[Texts], np.ndarray] = lambda t: t.one[phrases, 0]
-             ) -> tuple[Callable, Texts]:
-        return soften(texts[name], center(texts[name]), classes), texts[name]
+    def typical(asked: Texts) -> np.ndarray:
+        return asked.one[phrases, 0]
 
-    def conse(name: str) -> tuple[Callable, Texts]:
-        model = ConSE().fit(texts[name].labels)
-        return lambda queries: model.similarity(queries, classes), texts[name]
+    variants = {"soft": ("ours", typical), "soft.plain_mean": ("plain", typical),
+                "soft.short": ("short", typical),
+                "soft.own_captions": ("ours", lambda t: t.one[rows].reshape(5 * len(rows), -1)),
+                "soft.class_names": ("ours", lambda t: t.labels),
+                "soft.not_centered": ("ours", lambda t: np.zeros_like(t.labels[:1]))}
+    for suffix in CONTROLLED:
+        for name, (kind, center) in variants.items():
+            asked = texts[kind + suffix]
+            found[name + suffix] = soften(asked, center(asked), classes), asked
+        for name, kind in (("conse", "ours"), ("conse.plain_mean", "plain")):
+            asked = texts[kind + suffix]
+            found[name + suffix] = partial(_similar, ConSE().fit(asked.labels), classes), asked
+        asked, model = texts[f"ours{suffix}"], learned[f"ours{suffix}"]
+        found[f"emoji_ridge{suffix}"] = partial(
+            _anew, typical(asked).mean(axis=0), (image - image.mean(axis=0)) @ model.coef_), asked
+        found[f"emoji_ridge.as_learned{suffix}"] = partial(_similar, model, image), asked
+    return found
 
-    def emoji(name: str) -> tuple[Callable, Texts]:
-        image, middle = photos.features[rows], texts[name].one[phrases, 0].mean(axis=0)
-        mapped = (image - image.mean(axis=0)) @ learned[name].coef_
-        return lambda queries: cosine_similarity(queries - middle, mapped), texts[name]
 
-    return {"soft": soft("ours"), "soft.plain_mean": soft("plain"), "soft.short": soft("short"),
-            "soft.own_captions": soft("ours", lambda t: t.one[rows].reshape(5 * len(rows), -1)),
-            "soft.class_names": soft("ours", lambda t: t.labels),
-            "soft.not_centered": soft("ours", lambda t: np.zeros_like(t.labels[:1])),
-            "soft.random": soft("random"), "conse": conse("ours"), "conse.plain_mean":
-            conse("plain"), "conse.random": conse("random"),
-            "emoji_ridge": emoji("ours"), "emoji_ridge.random": emoji("random"),
-            "emoji_ridge.as_learned": (lambda queries: learned["ours"].similarity(
-                queries, photos.features[rows]), ours)}
+def _similar(model: JointSpace, image: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    return model.similarity(queries, image)
+
+
+def _anew(middle: np.ndarray, mapped: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Cosine of queries, less what is typical of them, with mapped pictures."""
+    return cosine_similarity(queries - middle, mapped)
 
 
 def folders_part(photos: Photographs, texts: dict[str, Texts], quick: bool) -> dict:
@@ -198,7 +210,7 @@ def folders_part(photos: Photographs, texts: dict[str, Texts], quick: bool) -> d
     folders = rest[:len(rest) // FOLDER * FOLDER].reshape(-1, FOLDER)[:5 if quick else None]
     wide, scores, single = load_wide_vectors(), {}, {"one.hit10": [], "first.hit10": []}
     learned = {name: emoji_map(vectors, rare_first(wide)) for name, vectors in (
-        ("ours", wide), ("random", text.random_vectors(wide)))}
+        ("ours", wide), ("ours.random", text.random_vectors(wide)))}
     for number, rows in enumerate(tqdm(folders, desc="Folders")):
         rng = np.random.default_rng(number)
         phrases = rng.choice(photos.order[:LOOKED_AT], PHRASES, replace=False)
@@ -224,16 +236,62 @@ def sureness(folders: list[np.ndarray]) -> dict[str, float]:
 # Learning from n captioned photographs
 
 @dataclass(frozen=True)
+class Spectrum:
+    """Rows less their mean, with the eigenvalues and eigenvectors of rows.T @ rows.
+
+    project @ answers.T is rows.T; project / scale are the eigenvectors, and answers * scale the
+    rows along them.
+    """
+
+    rows: np.ndarray        # (n, dim)
+    mean: np.ndarray        # (dim,)
+    values: np.ndarray      # (k,)
+    project: np.ndarray     # (dim, k)
+    answers: np.ndarray     # (n, k)
+    scale: np.ndarray       # (k,)
+
+    def penalty(self, multiple: float) -> float:
+        """A multiple of the mean eigenvalue, as the package's models count penalties."""
+        return multiple * float(self.values.sum()) / self.rows.shape[1]
+
+    def kept(self) -> "Spectrum":
+        """Without the directions in which the rows do not differ."""
+        kept = self.values > (self.values[-1] * max(self.rows.shape)
+                              * np.finfo(self.values.dtype).eps)
+        return Spectrum(self.rows, self.mean, self.values[kept], self.project[:, kept],
+                        self.answers[:, kept], self.scale[kept])
+
+
+def spectrum(rows: np.ndarray) -> Spectrum:
+    """Eigenvectors by the smaller of both square matrices; methods share those of pictures."""
+    mean = rows.mean(axis=0)
+    rows = rows - mean
+    few = len(rows) < rows.shape[1]
+    found, turn = linalg.eigh(rows @ rows.T if few else rows.T @ rows)
+    found = np.maximum(found, 0)
+    if few:
+        return Spectrum(rows, mean, found, rows.T @ turn, turn, np.sqrt(found))
+    return Spectrum(rows, mean, found, turn, rows @ turn, np.ones_like(found))
+
+
+@dataclass(frozen=True)
 class Side:
-    """What a method sees of photographs: training texts, texts that ask, pictures."""
+    """What a method sees of photographs: training texts, texts that ask, pictures.
+
+    seen : the pictures of what each fold learns from, in turn, and last those of all.
+    """
 
     learn: np.ndarray       # (n, dim)
-    ask: np.ndarray         # (n, n_captions, dim)
+    ask: np.ndarray         # (m, n_captions, dim), of the first m at least that folds hold back
     image: np.ndarray       # (n, 1280)
+    seen: list[Spectrum]
 
 
 def folds(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to learn from and rows to choose on: fifths, of 200 at most, until 200 are asked."""
+    """Rows to learn from and rows to choose on: fifths, of 200 at most, until 200 are asked.
+
+    Those to choose on are the first ones.
+    """
     size = min(n // 5, 200)
     parts = np.arange(n)[:5 * size].reshape(5, size)[:min(5, -(-200 // size))]
     return [(np.setdiff1d(np.arange(n), part), part) for part in parts]
@@ -245,7 +303,52 @@ def score(similarity: np.ndarray, n_captions: int) -> float:
                                                             n_captions)))
 
 
-def choose(make: Callable, side: Side, second: Callable | None = None) -> tuple[float, float]:
+def cca_path(words: np.ndarray, image: Spectrum) -> Callable:
+    """RegularizedCCA, 64 directions at most: (penalty, pictures, queries) to their similarity."""
+    sides = spectrum(words).kept(), image.kept()
+    along = [side.answers * side.scale for side in sides]
+    cross = along[0].T @ along[1]
+    dim = min(64, len(words) - 2)
+
+    def similarity(penalty: float, pictures: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        shrink = [1 / np.sqrt(side.values + side.penalty(penalty)) for side in sides]
+        joint = (shrink[0][:, None] * cross * shrink[1]).astype(np.float64)
+        squares, left = linalg.eigh(joint @ joint.T)        # of the singular values
+        left = left[:, :-dim - 1:-1]
+        turns = left * np.sqrt(np.maximum(squares[:-dim - 1:-1], 0)), joint.T @ left
+        return cosine_similarity(*(
+            (rows - side.mean) @ (side.project / side.scale * each @ turn).astype(np.float32)
+            for rows, side, each, turn in zip((queries, pictures), sides, shrink, turns,
+                                              strict=True)))
+
+    return similarity
+
+
+def backward_path(words: np.ndarray, image: Spectrum) -> Callable:
+    """RidgeMap from pictures to texts: (penalty, pictures, queries) to their similarity."""
+    middle = words.mean(axis=0)
+    onward = image.answers.T @ (words - middle)
+
+    def similarity(penalty: float, pictures: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        shrunk = (pictures - image.mean) @ image.project / (image.values + image.penalty(penalty))
+        return cosine_similarity(queries - middle, shrunk @ onward)
+
+    return similarity
+
+
+def forward_path(words: np.ndarray, image: Spectrum) -> Callable:
+    """RidgeMap from texts to pictures: (penalty, pictures, queries) to their similarity."""
+    side = spectrum(words)
+    onward = side.answers.T @ image.rows
+
+    def similarity(penalty: float, pictures: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        shrunk = (queries - side.mean) @ side.project / (side.values + side.penalty(penalty))
+        return cosine_similarity(shrunk @ onward, pictures - image.mean)
+
+    return similarity
+
+
+def choose(path: Callable, side: Side, second: Callable | None = None) -> dict[str, float]:
     """The penalty that does best on the held-out parts, and the weight of a second score.
 
     second : held-out rows to a similarity that is added to the learned one.
@@ -253,98 +356,91 @@ def choose(make: Callable, side: Side, second: Callable | None = None) -> tuple[
     parts = folds(len(side.learn))
     n_captions = side.ask.shape[1]
     tables = {penalty: [] for penalty in PENALTIES}
-    for fit, held in parts:
+    for (fit, held), seen in zip(parts, side.seen[:-1], strict=True):
         queries = side.ask[held].reshape(len(held) * n_captions, -1)
+        similarity = path(side.learn[fit], seen)
         for penalty in PENALTIES:
-            model = make(penalty, len(fit)).fit(side.learn[fit], side.image[fit])
-            tables[penalty].append(model.similarity(queries, side.image[held]))
+            tables[penalty].append(similarity(penalty, side.image[held], queries))
     best = max(tables, key=lambda penalty: np.mean([score(table, n_captions)
                                                     for table in tables[penalty]]))
     if second is None:
-        return best, 0.0
+        return {"penalty": best}
     others = [second(held) for _, held in parts]
-    return best, max(WEIGHTS, key=lambda weight: np.mean(
+    return {"penalty": best, "weight": max(WEIGHTS, key=lambda weight: np.mean(
         [score(table + weight * other, n_captions)
-         for table, other in zip(tables[best], others, strict=True)]))
+         for table, other in zip(tables[best], others, strict=True)]))}
 
 
-def cca(penalty: float, n: int) -> RegularizedCCA:
-    """CCA with 64 directions, fewer where there are fewer photographs."""
-    return RegularizedCCA(min(64, n - 2), penalty)
-
-
-def backward(penalty: float, n: int) -> RidgeMap:
-    """Ridge from pictures to texts."""
-    return RidgeMap(penalty, "image_to_text")
-
-
-def forward(penalty: float, n: int) -> RidgeMap:
-    """Ridge from texts to pictures."""
-    return RidgeMap(penalty)
-
-
-def with_words(photos: Photographs, train: np.ndarray, rows: np.ndarray, ours: Texts,
-               alone: bool) -> Texts:
-    """TF-IDF rows of captions, beside their vectors or alone; class names are not needed."""
-    together = [sum(photos.tokens[row], []) for row in rows]
-    single = [caption for row in rows for caption in photos.tokens[row]]
+def with_words(photos: Photographs, train: np.ndarray, asking: np.ndarray, asked: Texts,
+               alone: bool) -> tuple[np.ndarray, Texts]:
+    """TF-IDF rows of captions, beside their vectors or alone: of `train`, five together, and of
+    `asking`, one by one and five together. Class names are not needed."""
     model = TfidfVectorizer(analyzer=list, dtype=np.float32, min_df=2)
     model.fit([sum(photos.tokens[row], []) for row in train])
-    one, five = (model.transform(lists).toarray() for lists in (single, together))
-    if not alone:
-        one = unit_rows(np.hstack([ours.one[rows].reshape(len(one), -1), one]))
-        five = unit_rows(np.hstack([ours.five[rows], five]))
-    return Texts(one.reshape(len(rows), 5, -1).astype(np.float32), five.astype(np.float32),
-                 ours.labels[:0])
+
+    def rows(lists: list[list[str]], vectors: np.ndarray) -> np.ndarray:
+        known = model.transform(lists).toarray()
+        return known if alone else unit_rows(np.hstack([vectors, known]))
+
+    def together(which: np.ndarray) -> np.ndarray:
+        return rows([sum(photos.tokens[row], []) for row in which], asked.five[which])
+
+    one = rows([caption for row in asking for caption in photos.tokens[row]],
+               asked.one[asking].reshape(5 * len(asking), -1))
+    return together(train), Texts(one.reshape(len(asking), 5, -1), together(asking),
+                                  asked.labels[:0])
 
 
 def learned_methods(photos: Photographs, texts: dict[str, Texts], train: np.ndarray,
                     gallery: np.ndarray, phrases: np.ndarray) -> Iterable[tuple]:
-    """(name, similarity, texts that ask, rows in them) of each method that learns from `train`.
+    """(name, similarity, texts that ask, rows in them, settings) of what learns from `train`.
 
     "one_each" : with one caption a photograph to learn and to choose from. "sum" : CCA and class
     names. "words" : ridge on TF-IDF rows; "words_vectors" : beside vectors; "all" : and class
     names.
     """
-    image, ours = photos.features, texts["ours"]
-    local = np.arange(len(train), len(train) + len(gallery))
+    image, parts = photos.features, folds(len(train))
+    seen = [spectrum(image[train[fit]]) for fit, _ in parts] + [spectrum(image[train])]
+    holding = train[:sum(len(held) for _, held in parts)]
 
-    def fitted(make: Callable, side: Side, second: Callable | None = None) -> tuple:
-        penalty, weight = choose(make, side, second)
-        model = make(penalty, len(train)).fit(side.learn, side.image)
-        return lambda queries: model.similarity(queries, image[gallery]), weight
+    def fitted(path: Callable, learn: np.ndarray, ask: np.ndarray,
+               second: Callable | None = None) -> tuple:
+        settings = choose(path, Side(learn, ask, image[train], seen), second)
+        return partial(path(learn, seen[-1]), settings["penalty"], image[gallery]), settings
 
-    def side(name: str, one_each: bool = False) -> Side:
-        vectors = texts[name]
-        if one_each:
-            return Side(vectors.one[train, 0], vectors.one[train, :1], image[train])
-        return Side(vectors.five[train], vectors.one[train], image[train])
+    def names(asked: Texts, rows: np.ndarray) -> Callable:
+        return soften(asked, asked.one[phrases, 0], photos.classes[rows])
 
-    def names(rows: np.ndarray) -> Callable:
-        return soften(ours, ours.one[phrases, 0], photos.classes[rows])
-
-    def held_names(held: np.ndarray, n_captions: int = 5) -> np.ndarray:
+    def held_names(asked: Texts, n_captions: int, held: np.ndarray) -> np.ndarray:
         rows = train[held]
-        return names(rows)(ours.one[rows, :n_captions].reshape(len(rows) * n_captions, -1))
+        return names(asked, rows)(asked.one[rows, :n_captions].reshape(len(rows) * n_captions, -1))
 
-    other = names(gallery)
-    for suffix, one_each in (("", False), (".one_each", True)):
-        learned, weight = fitted(cca, side("ours", one_each), partial(
-            held_names, n_captions=1 if one_each else 5))
-        yield f"cca{suffix}", learned, ours, gallery
-        yield f"sum{suffix}", partial(_add, learned, other, weight, None), ours, gallery
-        yield (f"cca{suffix}.random", fitted(cca, side("random", one_each))[0], texts["random"],
-               gallery)
-        yield f"ridge{suffix}", fitted(backward, side("ours", one_each))[0], ours, gallery
-    yield "ridge_forward", fitted(forward, side("ours"))[0], ours, gallery
-    if len(train) >= 100:
+    for suffix in CONTROLLED:
+        asked = texts[f"ours{suffix}"]
+        other = names(asked, gallery)
+        for each, n in (("", 5), (".one_each", 1)):
+            known = (asked.five[train] if n == 5 else asked.one[train, 0], asked.one[holding, :n])
+            learned, settings = fitted(cca_path, *known, partial(held_names, asked, n))
+            yield f"cca{each}{suffix}", learned, asked, gallery, settings
+            yield (f"sum{each}{suffix}", partial(_add, learned, other, settings["weight"], None),
+                   asked, gallery, settings)
+            learned, settings = fitted(backward_path, *known)
+            yield f"ridge{each}{suffix}", learned, asked, gallery, settings
+            if n == 5:
+                learned, settings = fitted(forward_path, *known)
+                yield f"ridge_forward{suffix}", learned, asked, gallery, settings
         for name, alone in (("words", True), ("words_vectors", False)):
-            rows = with_words(photos, train, np.concatenate([train, gallery]), ours, alone)
-            made = Side(rows.five[:len(train)], rows.one[:len(train)], image[train])
-            learned, weight = fitted(backward, made, None if alone else held_names)
-            yield name, learned, rows, local
+            if len(train) < 100 or alone and suffix:    # words alone see no vector
+                continue
+            learn, rows = with_words(photos, train, np.concatenate([holding, gallery]), asked,
+                                     alone)
+            local = np.arange(len(holding), len(holding) + len(gallery))
+            learned, settings = fitted(backward_path, learn, rows.one[:len(holding)], None if alone
+                                       else partial(held_names, asked, 5))
+            yield f"{name}{suffix}", learned, rows, local, settings
             if not alone:
-                yield "all", partial(_add, learned, other, weight, ours.one.shape[2]), rows, local
+                yield (f"all{suffix}", partial(_add, learned, other, settings["weight"],
+                                               asked.one.shape[2]), rows, local, settings)
 
 
 def _add(learned: Callable, names: Callable, weight: float, dim: int | None,
@@ -361,14 +457,15 @@ def draw_part(photos: Photographs, texts: dict[str, Texts], number: int, sizes: 
     phrases = rng.choice(photos.order[:LOOKED_AT], PHRASES, replace=False)
     others = rng.permutation(np.setdiff1d(photos.order, gallery))
     found = {}
-    for name in ("ours", "random"):
-        key = "soft" if name == "ours" else "soft.random"
-        similarity = soften(texts[name], texts[name].one[phrases, 0], photos.classes[gallery])
-        found[key] = {"n0": means(values(similarity, texts[name], gallery))}
+    for suffix in CONTROLLED:
+        asked = texts[f"ours{suffix}"]
+        similarity = soften(asked, asked.one[phrases, 0], photos.classes[gallery])
+        found[f"soft{suffix}"] = {"n0": means(values(similarity, asked, gallery))}
     for n in sizes:
         methods = learned_methods(photos, texts, others[:n], gallery, phrases)
-        for name, similarity, asked, rows in methods:
-            found.setdefault(name, {})[f"n{n}"] = means(values(similarity, asked, rows))
+        for name, similarity, asked, rows, settings in methods:
+            found.setdefault(name, {})[f"n{n}"] = {
+                **means(values(similarity, asked, rows)), **settings}
     return found
 
 
@@ -388,24 +485,22 @@ def rounded(scores: dict) -> dict:
 def settings_part(photos: Photographs, texts: dict[str, Texts], n_draws: int) -> dict:
     """hit@10 of CCA, penalty 1, by side in pixels, text vectors and kinds of text and query."""
     rest, scores = photos.order[LOOKED_AT:], {}
-    kinds = [(pixels, name, learn) for pixels in (SIZE, SMALL) for name in ("short", "ours")
-             for learn in ("five", "one")]
+    kinds = [(pixels, name + suffix, learn) for pixels in (SIZE, SMALL)
+             for name in ("short", "ours") for suffix in CONTROLLED for learn in ("five", "one")]
     for number in range(n_draws):
         gallery = rest[number * GALLERY:(number + 1) * GALLERY]
         others = np.random.default_rng(number).permutation(np.setdiff1d(photos.order, gallery))
+        images = {SIZE: photos.features, SMALL: photos.small}
+        seen = {pixels: spectrum(image[others[:1200]]) for pixels, image in images.items()}
         for pixels, name, learn in kinds:
-            image = photos.features if pixels == SIZE else photos.small
             rows = texts[name].five if learn == "five" else texts[name].one[:, 0]
-            model = RegularizedCCA(64, 1.0).fit(rows[others[:1200]], image[others[:1200]])
-            found = values(partial(_similar, model, image[gallery]), texts[name], gallery)
+            learned = partial(cca_path(rows[others[:1200]], seen[pixels]), 1.0,
+                              images[pixels][gallery])
+            found = values(learned, texts[name], gallery)
             for ask in ("one", "five"):
                 key = f"{pixels} pixels, {name}, learn {learn}, ask {ask}"
                 scores.setdefault(key, []).append(found[f"{ask}.hit10"].mean())
     return rounded(scores)
-
-
-def _similar(model: RegularizedCCA, image: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    return model.similarity(queries, image)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import own_pictures as study
 import pytest
 from gensim.models import KeyedVectors
 
+from mmfuse_utils.fusion import RegularizedCCA, RidgeMap
 from mmfuse_utils.metrics import chance_hit_at_k
 
 RECORDED = json.loads(study.OUTPUT.read_text("utf8"))
@@ -26,7 +27,7 @@ def small(monkeypatch):
     meaning = study.Texts(one, things, rng.normal(size=(1000, 40)).astype(np.float32))
     noise = study.Texts(rng.normal(size=one.shape).astype(np.float32),
                         rng.normal(size=things.shape).astype(np.float32), meaning.labels)
-    return photos, {"ours": meaning, "random": noise}
+    return photos, {"ours": meaning, "ours.random": noise}
 
 
 @pytest.mark.parametrize("n", study.SIZES)
@@ -34,6 +35,7 @@ def test_settings_are_chosen_on_other_photographs_than_a_fold_learns_from(n):
     folds = study.folds(n)
     held = np.concatenate([part for _, part in folds])
     assert len(np.unique(held)) == len(held) and 200 <= len(held) or len(held) == n // 5 * 5
+    assert sorted(held) == list(range(len(held)))
     for fit, part in folds:
         assert sorted([*fit, *part]) == list(range(n)) and len(part) <= max(200, n // 5)
 
@@ -43,25 +45,45 @@ def test_learning_finds_what_texts_tell_and_the_control_does_not(small):
     assert found["cca"]["n40"]["one.hit10"] > 0.95
     assert found["cca.random"]["n40"]["one.hit10"] < 0.95
     assert set(found["sum.one_each"]) == {"n40"} and set(found["soft"]) == {"n0"}
+    assert set(found["sum.random"]["n40"]) == set(found["sum"]["n40"]) > {"penalty", "weight"}
+    names = {name.removesuffix(".random") for name in found}
+    assert {f"{name}.random" for name in names} < set(found)
+
+
+@pytest.mark.parametrize("n", [20, 60])
+@pytest.mark.parametrize("penalty", [0.3, 1000.0])
+@pytest.mark.parametrize("path, model", [
+    (study.cca_path, lambda n, penalty: RegularizedCCA(min(20, n - 2), penalty)),
+    (study.backward_path, lambda _, penalty: RidgeMap(penalty, "image_to_text")),
+    (study.forward_path, lambda _, penalty: RidgeMap(penalty))])
+def test_a_path_is_the_package_s_model_at_each_penalty(n, penalty, path, model):
+    rng = np.random.default_rng(n)
+    words = rng.normal(size=(n, 20)).astype(np.float32)
+    image = (words @ rng.normal(size=(20, 40)) + rng.normal(size=(n, 40))).astype(np.float32)
+    ask, gallery = rng.normal(size=(30, 20)).astype(np.float32), image[:7] + 1
+    found = path(words, study.spectrum(image))(penalty, gallery, ask)
+    expected = model(n, penalty).fit(words, image).similarity(ask, gallery)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
 def test_learning_never_sees_the_gallery(small, monkeypatch):
     seen = []
-    fitted = study.RegularizedCCA.fit
-    monkeypatch.setattr(study.RegularizedCCA, "fit", lambda self, text, image: (
-        seen.append(image), fitted(self, text, image))[1])
+    made = study.spectrum
+    monkeypatch.setattr(study, "spectrum", lambda rows: (seen.append(rows), made(rows))[1])
     study.draw_part(*small, 2, (40,))
-    gallery = small[0].features[small[0].order[10 + 24:10 + 36]]
-    for image in seen:
-        assert not (image[:, None] == gallery).all(axis=2).any()
-    assert {len(image) for image in seen} == {32, 40}
+    photos, texts = small
+    gallery = photos.order[10 + 24:10 + 36]
+    for table in (photos.features, *(each.five for each in texts.values())):
+        for rows in seen:
+            assert not (rows[:, None] == table[gallery]).all(axis=2).any()
+    assert {len(rows) for rows in seen} == {32, 40}
 
 
 def test_words_of_the_gallery_alone_are_not_known(small):
     photos, texts = small
-    rows = study.with_words(photos, np.arange(50), np.arange(60), texts["ours"], alone=True)
-    assert rows.five.shape[1] == 6                      # "of" and five groups, twice or more
-    both = study.with_words(photos, np.arange(50), np.arange(60), texts["ours"], alone=False)
+    learn, asked = study.with_words(photos, np.arange(50), np.arange(60), texts["ours"], True)
+    assert learn.shape == (50, 6) and asked.five.shape == (60, 6)   # "of" and the five groups
+    _, both = study.with_words(photos, np.arange(50), np.arange(60), texts["ours"], False)
     np.testing.assert_allclose(np.linalg.norm(both.five, axis=1), 1, atol=1e-5)
 
 
