@@ -41,9 +41,9 @@ from mmfuse_utils.retrieval import unit_rows
 
 OUTPUT = Path(__file__).with_suffix(".json")
 SALTS = range(5)
-PENALTIES = (3e-4, 0.001, 0.003, 0.01, 0.03)        # inverse ones, C
+PENALTIES = (1e-4, 3e-4, 0.001, 0.003, 0.01)         # inverse ones, C
 RATES, DIM, DROPOUT, PATIENCE = (0.001, 0.004, 0.016), 64, 0.3, 5
-WEIGHTS = (0.2, 0.35, 0.5, 0.65, 0.8)                       # of the text in late fusion
+WEIGHTS = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)             # of the text in late fusion
 MAP_PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
 FEWEST = 3                              # training concepts of a subgroup that is asked for
 BOTH, TEXT, IMAGE, NEITHER = (1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)
