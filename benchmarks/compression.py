@@ -1,7 +1,7 @@
 """How few bytes a picture or a word needs before retrieval suffers, for the chapter on compression.
 
-`python benchmarks/compression.py` writes compression.json beside it in about two minutes of one core;
-it goes on where an interrupted run stopped. With `--quick` it runs one split and writes
+`python benchmarks/compression.py` writes compression.json beside it in about two minutes of one
+core; it goes on where an interrupted run stopped. With `--quick` it runs one split and writes
 nothing.
 
 Ten splits (salts), each with the joint space of regularized CCA, penalty by validation. Codes
@@ -66,8 +66,8 @@ def levels(bits: int) -> np.ndarray:
 
 
 LEVELS = [levels(bits) for bits in range(MOST_BITS + 1)]
-DISTORTION = np.array([1 - sum(c**2 * np.diff(norm.cdf(np.r_[-np.inf, (c[1:] + c[:-1]) / 2, np.inf])))
-                       for c in LEVELS])
+DISTORTION = np.array([1 - np.sum(places**2 * np.diff(norm.cdf(np.r_[
+    -np.inf, (places[1:] + places[:-1]) / 2, np.inf]))) for places in LEVELS])
 
 
 def share_bits(variances: np.ndarray, n_bits: int) -> np.ndarray:
@@ -148,7 +148,8 @@ def refine(known: np.ndarray, sent: np.ndarray, stages: Sequence[int] = STAGES) 
     """What the receiver holds after each stage: every stage codes what the last one missed."""
     held_known, held, arrived = np.zeros_like(known), np.zeros_like(sent), []
     for n_bytes in stages:
-        rest = by_variance(known - held_known, np.vstack([known - held_known, sent - held]), n_bytes)
+        missing = known - held_known
+        rest = by_variance(missing, np.vstack([missing, sent - held]), n_bytes)
         held_known, held = held_known + rest[:len(known)], held + rest[len(known):]
         arrived.append(held)
     return arrived
@@ -229,7 +230,8 @@ def one_split(protocol: Protocol) -> dict:
     exact = queries @ image[every].T
     means = image[protocol.train].mean(axis=0), asking[split.train].mean(axis=0)
     for n_bytes in (8, 16, 32):
-        coarse = signs(queries, means[1], 8 * n_bytes) @ signs(image[every], means[0], 8 * n_bytes).T
+        bits = signs(image[every], means[0], 8 * n_bytes)
+        coarse = signs(queries, means[1], 8 * n_bytes) @ bits.T
         score(f"binary.{n_bytes}", coarse)
         if n_bytes == 8:
             score(f"reranked.{8 + 256 // SHARE}", again(coarse, exact))
