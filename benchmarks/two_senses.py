@@ -339,7 +339,7 @@ def group_part(task: Task, salt: int, damages: dict) -> dict:
         rows = damaged(task, scale, kind, amount, x, y)
         found[f"{kind} {amount}"] = {name: right(model(*rows, BOTH), labels)
                                      for name, model in models.items()}
-    found["controls"] = controls(task)
+    found["controls"] = controls(task, salt)
     found["majority"] = pack(labels == np.bincount(parts["train"][2]).argmax())
     found["confidence"] = {name: confidence(models[name], parts, y[wrong]) for name in (
         "text", "image", "concatenation", "gate, taught", "attention, taught", "late")}
@@ -363,7 +363,7 @@ def damaged(task: Task, scale: tuple, kind: str, amount: float, x: np.ndarray, y
     return x, standardize(unit_rows(rows), scale[1], scale[2])
 
 
-def controls(task: Task) -> dict[str, str]:
+def controls(task: Task, salt: int) -> dict[str, str]:
     """The same with random word vectors, an untrained network for pictures, and both."""
     found = {}
     for suffix, texts, pictures in (("", "random", "untrained"), (" words", "random", "pictures"),
@@ -374,6 +374,8 @@ def controls(task: Task) -> dict[str, str]:
         if not suffix:
             models |= {"text": logistic(parts, [TEXT]), "image": logistic(parts, [IMAGE])}
             models["late"] = late(parts, models["text"], models["image"])
+            models |= {design: network(parts, design, [BOTH], salt)
+                       for design in ("gate", "attention")}
         found |= {f"{name}, random{suffix}": right(model(x, y, BOTH), labels)
                   for name, model in models.items()}
     return found
@@ -567,14 +569,17 @@ def main() -> None:
         done[f"{part} {salt}"] = parts[part](task, salt)
         save(memory, done)
     if not quick:
-        save(OUTPUT, {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
-                      "numpy": np.__version__, "torch": torch.__version__,
-                      "sklearn": sklearn.__version__, "settings": {
-                          "penalties": PENALTIES, "rates": RATES, "weights": WEIGHTS,
-                          "map_penalties": MAP_PENALTIES, "fewest": FEWEST, "damages": DAMAGES,
-                          "frames": FRAMES, "allowed": ALLOWED},
-                      "salts": [{"salt": salt} | {part: done[f"{part} {salt}"] for part in parts}
-                                for salt in salts]})
+        save(OUTPUT, describe([{"salt": salt} | {part: done[f"{part} {salt}"] for part in parts}
+                               for salt in salts]))
+
+
+def describe(salts: list[dict]) -> dict:
+    """Date, versions and settings, and what was found in each salt."""
+    return {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+            "numpy": np.__version__, "torch": torch.__version__, "sklearn": sklearn.__version__,
+            "settings": {"penalties": PENALTIES, "rates": RATES, "weights": WEIGHTS,
+                         "map_penalties": MAP_PENALTIES, "fewest": FEWEST, "damages": DAMAGES,
+                         "frames": FRAMES, "allowed": ALLOWED}, "salts": salts}
 
 
 def save(path: Path, content: dict) -> None:
