@@ -9,6 +9,9 @@ import flickr8k as script
 import numpy as np
 import pytest
 
+from mmfuse_utils.metrics import ranks
+from mmfuse_utils.retrieval import csls
+
 RECORDS = sorted(Path(script.__file__).parent.glob("flickr8k_*.json"))
 
 
@@ -41,11 +44,33 @@ def test_a_sum_is_climbed_as_long_as_it_pays(monkeypatch):
     tables = {"good": right + rng.normal(size=right.shape), "other": right + rng.normal(
         size=right.shape), "noise": rng.normal(size=right.shape)}
     monkeypatch.setattr(script, "RUNGS", {name: script.Rung((), ({},)) for name in tables})
-    monkeypatch.setattr(script, "similarity", lambda name, number, seed, where: tables[name])
+    monkeypatch.setattr(script, "similarity", lambda name, *others, **more: tables[name])
     chosen = {name: (0, []) for name in tables}
     members = script.climb(tuple(tables), chosen)
     assert set(members) >= {"good"} and script.score(
         script.added(members, chosen, "choose", 1)) >= max(map(script.score, tables.values()))
+
+
+def test_known_queries_take_from_hubs_and_each_query_is_answered_by_itself(monkeypatch):
+    """The margins are those of CSLS with a bank; other queries do not matter."""
+    monkeypatch.setattr(script, "N_BANK", 4)
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(15 + 20, 3 + 4))
+    marked = script.with_margins(whole)
+    held, captions, pictures = whole[:15, :3], whole[15:, :3], whole[:15, 3:]
+    assert np.allclose(marked[:-1, :-1], held)
+    monkeypatch.setattr(script, "RUNGS", {"one": script.Rung((), ({},))})
+    monkeypatch.setattr(script, "similarity", lambda *others, margins: marked)
+    table = script.added(["one"], {"one": (0, [])}, "dev", is_corrected=True)
+    i2t, t2i = script.rank_both(table)
+    owner = np.repeat(np.arange(3), 5)
+    right = owner[:, None] == np.arange(3)
+    for query in range(15):                 # one query at a time, by the package's own function
+        alone = csls(held[query:query + 1], bank=captions)
+        assert ranks(alone, right[query:query + 1])[0] == t2i[query]
+    for query in range(3):
+        alone = csls(held.T[query:query + 1], bank=pictures.T)
+        assert ranks(alone, right.T[query:query + 1])[0] == i2t[query]
 
 
 def test_every_rung_has_its_control():
@@ -78,6 +103,10 @@ def test_the_record_is_whole_and_its_choices_are_the_best(path):
                     reason="optional: MMFUSE_FLICKR8K names no copy of the photographs")
 def test_stages_never_train_on_what_they_rank():
     choose, dev, few = (script.stage(name) for name in ("choose", "dev", "dev 20"))
+    bank = script.stage("dev bank")
+    assert bank.train == dev.train and bank.held[:len(dev.held)] == dev.held
+    assert {*bank.held[len(dev.held):]} <= {*dev.train} and len(bank.held) == len(
+        dev.held) + script.N_BANK
     official = script.photographs().official
     assert not {*choose.train} & {*choose.held} and len(choose.held) == script.N_CHOOSE
     assert {*choose.train} | {*choose.held} == {*dev.train} == {*official.train.tolist()}
