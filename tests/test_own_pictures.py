@@ -113,6 +113,10 @@ def test_the_record_is_whole_and_made_of_train_photographs_alone():
         assert [size for size in sizes if size in draw["cca"]] == sizes
         assert draw["cca"]["n1200"]["one.hit10"] > draw["cca.random"]["n1200"]["one.hit10"]
         assert draw["soft"]["n0"]["one.hit10"] > 3 * chance_hit_at_k(200, 10)
+    for scores in (RECORDED["folders"]["scores"], *RECORDED["draws"]):     # controls
+        names = {name for name in scores if not name.endswith(".random")} - {"words"}
+        assert {name: set(scores[f"{name}.random"]) for name in names} == {
+            name: set(scores[name]) for name in names}
     assert {len(values) for scores in RECORDED["folders"]["scores"].values()
             for values in scores.values()} == {RECORDED["folders"]["n"]}
     means = {name: np.mean(scores["one.hit10"])
