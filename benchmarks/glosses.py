@@ -242,10 +242,16 @@ class Classifier(nn.Module):
 
     def forward(self, words: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         if self.straight:               # words are left out whole
-            return self.bag(words, per_sample_weights=self.drop(weights)) + self.bias
-        # Of words that do not change, the mean was computed once: see `fit`.
-        return self.layers(weights if words.shape[1] == 0
-                           else self.bag(words, per_sample_weights=weights))
+            return self.mean(words, self.drop(weights)) + self.bias
+        # Of words that do not change, the mean was computed once: see `averaged`.
+        return self.layers(weights if words.shape[1] == 0 else self.mean(words, weights))
+
+    def mean(self, words: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Weighted sums of word vectors, without a look at the padding: (n, dim)."""
+        known = words != self.bag.padding_idx
+        ends = known.sum(1).cumsum(0)
+        starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends[:-1]])
+        return self.bag(words[known], starts, per_sample_weights=weights[known])
 
 
 def train(model: nn.Module, data: Bags, held: Bags, rate: float, seed: int) -> float:
@@ -286,7 +292,7 @@ def scores(model: nn.Module, bags: Bags) -> torch.Tensor:
 @torch.inference_mode()
 def averaged(model: Classifier, bags: Bags) -> Bags:
     """Bags whose words are gone and whose weights are the mean word vector: (n, dim)."""
-    rows = model.bag(bags.words, per_sample_weights=bags.weights)
+    rows = model.mean(bags.words, bags.weights)
     return Bags(bags.words[:, :0], rows.clone(), bags.labels, bags.n_words)
 
 
