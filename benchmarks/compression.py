@@ -137,11 +137,22 @@ def principal(known: np.ndarray, sent: np.ndarray, n: int) -> np.ndarray:
     return (sent - mean) @ vectors @ vectors.T + mean
 
 
+def planes(dim: int, n_bits: int) -> np.ndarray:
+    """Random directions as columns, at right angles where there are no more than numbers."""
+    turn = np.random.default_rng(0).standard_normal((dim, n_bits))
+    return np.linalg.qr(turn)[0] if n_bits <= dim else turn
+
+
 def signs(rows: np.ndarray, mean: np.ndarray, n_bits: int) -> np.ndarray:
     """One bit for each of n random directions, as -1 and 1."""
-    turn = np.random.default_rng(0).standard_normal((rows.shape[1], n_bits))
-    turn = np.linalg.qr(turn)[0] if n_bits <= len(turn) else turn
-    return np.where((rows - mean) @ turn > 0, 1.0, -1.0).astype(np.float32)
+    return np.where((rows - mean) @ planes(rows.shape[1], n_bits) > 0, 1.0, -1.0).astype(np.float32)
+
+
+def exact_query(queries: np.ndarray, sent: np.ndarray, means: Sequence[np.ndarray], n_bits: int
+                ) -> np.ndarray:
+    """Scores of turned queries, not made coarse, against one bit a direction of the items."""
+    turned = (queries - means[1]) @ planes(queries.shape[1], n_bits)
+    return turned @ signs(sent, means[0], n_bits).T
 
 
 def refine(known: np.ndarray, sent: np.ndarray, stages: Sequence[int] = STAGES) -> list[np.ndarray]:
@@ -235,6 +246,7 @@ def one_split(protocol: Protocol) -> dict:
         score(f"binary.{n_bytes}", coarse)
         if n_bytes == 8:
             score(f"reranked.{8 + 256 // SHARE}", again(coarse, exact))
+    score("signs_exact.8", exact_query(queries, image[every], means, 64))
     for n, rows in few_features(protocol, every):
         score(f"features_pca.{4 * n}", queries @ model.embed_image(rows).T)
     stages = refine(image[protocol.train], image[every])
@@ -309,6 +321,21 @@ def within(picture: np.ndarray, n_bytes: int) -> bytes:
     return file
 
 
+def few_pixels(pictures: np.ndarray, side: int = 4) -> np.ndarray:
+    """Mean colors of a few squares of each picture: (n, side * side * 3)."""
+    return np.array([np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BOX),
+                                np.float32).ravel() for picture in pictures])
+
+
+def by_pixels(files: Sequence[bytes], protocol: Protocol) -> list[int]:
+    """The training picture that a receiver fetches for each file by a few mean colors."""
+    store = np.concatenate([few_pixels(protocol.emoji.load_pictures(part)) for part in
+                            np.array_split(protocol.train, 20)])
+    asked_for = few_pixels([opened(file) for file in files])
+    apart = [np.square(store - row).sum(axis=1).argmin() for row in asked_for]
+    return protocol.train[apart].tolist()
+
+
 def files_part(protocol: Protocol) -> dict:
     """Bytes and hits of files, and what a receiver fetches for files as small as the words."""
     model, gallery = fitted(protocol, protocol.texts), protocol.gallery
@@ -328,6 +355,7 @@ def files_part(protocol: Protocol) -> dict:
                         "hits": packed(places(queries @ rows.T, protocol.split.test,
                                               protocol.split.test) <= 10),
                         "fetched": protocol.train[(rows @ store.T).argmax(axis=1)].tolist()}
+    result["as the words"]["by_pixels"] = by_pixels(made["as the words"], protocol)
     return {"files": result, "word_bytes": words}
 
 
@@ -426,19 +454,21 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     return round(float(first @ second / lengths), 5) if lengths > 0 else 0.0
 
 
-def opq_check(protocol: Protocol) -> dict[str, float]:
+def opq_check(protocol: Protocol, rounds: Sequence[int] = (5, 50)) -> dict[str, float]:
     """Squared error of our rotation and of FAISS's iterated one, 16 bytes, validation pictures."""
     model = fitted(protocol, protocol.texts)
     image = model.embed_image(protocol.features).astype(np.float32)
     known = image[protocol.train]
     held = image[np.isin(protocol.emoji.pictures.concept_row, protocol.split.validation)]
-    turn = faiss.OPQMatrix(DIM, 16)
-    turn.niter, turn.niter_pq = 5, 4
-    turn.train(known)
-    theirs = product(turn.apply(known), turn.apply(held), 16)
-    return {"ours": float(np.square(turned_product(known, held, 16) - held).mean()),
-            "faiss": float(np.square(theirs - turn.apply(held)).mean()),
-            "without": float(np.square(product(known, held, 16) - held).mean())}
+    result = {"ours": float(np.square(turned_product(known, held, 16) - held).mean()),
+              "without": float(np.square(product(known, held, 16) - held).mean())}
+    for n in rounds:
+        turn = faiss.OPQMatrix(DIM, 16)
+        turn.niter, turn.niter_pq = n, 4
+        turn.train(known)
+        theirs = product(turn.apply(known), turn.apply(held), 16)
+        result[f"faiss {n}"] = float(np.square(theirs - turn.apply(held)).mean())
+    return result
 
 
 def main() -> None:

@@ -81,6 +81,24 @@ def test_signs_count_like_faiss(rows):
     assert (np.take_along_axis((16 - ours) / 2, order, axis=1) == found).all()
 
 
+def test_an_exact_query_weighs_the_signs_of_items_by_its_own_turned_numbers(rows):
+    known, sent, queries = rows
+    turn, means = study.planes(16, 16), (known.mean(axis=0), queries.mean(axis=0))
+    assert np.allclose(turn.T @ turn, np.eye(16))
+    scores = study.exact_query(queries, sent, means, 16)
+    right = (sent[3] - means[0]) @ turn > 0
+    turned = (queries[5] - means[1]) @ turn
+    assert scores[5, 3] == pytest.approx(turned[right].sum() - turned[~right].sum(), rel=1e-5)
+
+
+def test_a_few_pixels_are_mean_colors():
+    picture = np.zeros((128, 128, 3), np.uint8)
+    picture[:32, :32] = 200, 100, 0
+    few = study.few_pixels([picture])
+    assert few.shape == (1, 48)
+    assert few[0, :3].tolist() == [200, 100, 0] and few[0, 3:].max() == 0
+
+
 def test_ranking_again_puts_the_exact_order_first_and_leaves_the_rest_behind():
     rng = np.random.default_rng(0)
     coarse, exact = rng.normal(size=(2, 5, 50))
@@ -122,4 +140,7 @@ def test_the_record_is_whole():
         assert row["kept"]["float32.256"] == 1.0
         assert np.shape(row["stages"]) == (len(study.STAGES), 200)
     assert set(recorded["files"]) == {*study.FILES, "png 128", "as the words"}
+    assert all("signs_exact.8" in row["hits"] for row in recorded["salts"])
+    assert len(recorded["files"]["as the words"]["by_pixels"]) == 200
+    assert set(recorded["opq"]) == {"ours", "without", "faiss 5", "faiss 50"}
     assert {"float32", "bits 50", "random"} <= recorded["words"]["variants"].keys()
