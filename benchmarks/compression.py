@@ -1,6 +1,6 @@
 """How few bytes a picture or a word needs before retrieval suffers, for the chapter on compression.
 
-`python benchmarks/compression.py` writes compression.json beside it in about two minutes of one
+`python benchmarks/compression.py` writes compression.json beside it in about three minutes of one
 core; it goes on where an interrupted run stopped. With `--quick` it runs one split and writes
 nothing.
 
