@@ -1,6 +1,6 @@
 """Does a second sense help a recommender, and do word vectors help a decoder say what it sees?
 
-    python benchmarks/say_and_suggest.py            # 25 minutes on one core; writes the JSON
+    python benchmarks/say_and_suggest.py            # ten minutes on one core; writes the JSON
     python benchmarks/say_and_suggest.py --quick    # small and once; writes nothing
 
 `suggest`: simulated readers like up to ten things of the strict training concepts; one more thing
@@ -39,6 +39,7 @@ from mmfuse_utils.fusion import RidgeMap
 from mmfuse_utils.metrics import bootstrap_interval, mean_reciprocal_rank, ranks
 from mmfuse_utils.protocol import Protocol, load_protocol
 from mmfuse_utils.retrieval import unit_rows
+from mmfuse_utils.significance import paired_permutation_test
 from mmfuse_utils.towers import descend
 from mmfuse_utils.video import clip_motion_features, clip_subject_features
 
@@ -226,6 +227,7 @@ def second_drawing(emoji, concepts: np.ndarray, first: np.ndarray) -> np.ndarray
 PAIRS = {"both": ("text", "image"), "both.random": ("text.random", "image.random"),
          "text and noise": ("text", "image.random"), "two pictures": ("image", "image2"),
          "picture only, sum": ("image", "text to image"),
+         "picture only, sum.random": ("image", "text to image.random"),
          "text only, sum": ("text", "image to text")}
 # Liked things by one sense, candidates by the other, compared in the space of texts.
 CROSSED = {"text to image": ("text>text", "image>text"),
@@ -314,6 +316,8 @@ GAINS = (("both", "text"), ("both", "image"), ("share 0.5", "text"), ("share 0.5
          ("text and noise", "text"), ("two pictures", "image"), ("both", "two pictures"),
          ("both", "popularity"), ("text to image", "image"),
          ("text to image", "text to image.random"), ("picture only, sum", "image"),
+         ("picture only, sum", "picture only, sum.random"),
+         ("picture only, sum.random", "image"),
          ("image to text", "image to text.random"), ("image to text", "text"),
          ("text only, sum", "text"))
 
@@ -546,9 +550,11 @@ def say(model: Decoder, image: np.ndarray, lexicon: Lexicon, told_new: bool = Fa
 
 
 @torch.inference_mode()
-def new_word(model: Decoder, task: Task, lexicon: Lexicon, rows: np.ndarray) -> np.ndarray:
+def new_word(model: Decoder, task: Task, lexicon: Lexicon, rows: np.ndarray,
+             shown: np.ndarray | None = None) -> np.ndarray:
     """1 where the first word of a new name is among the ten best new words, else 0: (n,).
 
+    shown : rows of the pictures that are shown in place of the right ones, as a control.
     A clip's decoder has said the article. A decoder that is not tied has no new word to offer;
     nor counts a name whose first word training captions have (as no name of the strict split
     has, but for words of the grammar): not a number.
@@ -559,7 +565,8 @@ def new_word(model: Decoder, task: Task, lexicon: Lexicon, rows: np.ndarray) -> 
     if model.tied:
         first = [[START, lexicon.row[task.texts[row][0]]] if task.motion[row] else [START]
                  for row in rows]
-        scores = model(torch.tensor(task.image[rows]), torch.tensor(first))[0][:, -1]
+        image = torch.tensor(task.image[rows if shown is None else shown])
+        scores = model(image, torch.tensor(first))[0][:, -1]
         new = scores[:, lexicon.n_seen:].numpy()[place >= 0]
         found[place >= 0] = ranks(new, place[place >= 0]) <= SHORTLIST
     return found
@@ -699,19 +706,24 @@ def new_name(scores: np.ndarray, task: Task) -> np.ndarray:
 
 
 def all_said(task: Task, what: str, seeds: range) -> dict[str, list[tuple]]:
-    """By method: for each seed, captions of the test rows and hits of new words (or None)."""
+    """By method: for each seed, captions of the test rows and hits of new words (or None).
+
+    Hits have two rows if a decoder is tied: of the right pictures, and of others in their place.
+    """
     lexicon, rows = make_lexicon(task), task.rows["test"]
     said, motions = {"nearest": [(nearest(task), None)]}, likely_motions(task)
     for vectors in ("word2vec", "random"):
         scores = likely_names(task, lexicon, vectors)
         for told_new in (False, True):
             said[f"template {vectors}{' new' * told_new}"] = [
-                (fill(scores, motions, task, told_new), new_name(scores, task))]
+                (fill(scores, motions, task, told_new), new_name(scores, task)[None])]
     pairs = [(kind, tied) for tied in (True, False) for kind in KINDS if tied or what == "clips"]
     for kind, tied in tqdm(pairs, desc=what):
         for seed in seeds:
             model = train_decoder(task, lexicon, kind, tied, seed, EPOCHS[what])
-            hits = new_word(model, task, lexicon, rows)
+            other = np.random.default_rng(seed).permutation(rows)
+            hits = np.stack([new_word(model, task, lexicon, rows, shown)
+                             for shown in (None, other)][:1 + tied])
             for told_new in (False, True) if tied else (False,):
                 name = f"{'tied' if tied else 'own'} {kind}{' new' * told_new}"
                 said.setdefault(name, []).append(
@@ -730,8 +742,19 @@ SAID_GAINS = (
     ("tied word2vec new", "template word2vec new"))
 
 
+def chance_of(first: np.ndarray, second: np.ndarray, clusters: np.ndarray) -> float:
+    """p-value of a difference, whole subgroups changing sides; where both are numbers."""
+    change = first - second
+    kept = ~np.isnan(change)
+    return round(paired_permutation_test(change[kept], clusters[kept]), 5)
+
+
 def describe(what: str, seeds: range) -> dict:
-    """Scores of every way to describe clips or pictures, with intervals over subgroups."""
+    """Scores of every way to describe clips or pictures, with intervals over subgroups.
+
+    things : how many things have their exact name at least once, in any seed. p : see
+        `chance_of`.
+    """
     protocol = load_protocol(0)
     task = {"clips": clip_task, "pictures": picture_task}[what](protocol)
     kinds, rows = np.array(protocol.emoji.clusters), task.rows["test"]
@@ -739,21 +762,26 @@ def describe(what: str, seeds: range) -> dict:
     found, scores, said = {}, {}, all_said(task, what, seeds)
     for name, runs in said.items():
         parts = [judge(captions, task, rows, kinds) | {"cider": cider(captions, task, rows)} | (
-            {} if hits is None else {"new word": hits}) for captions, hits in runs]
+            {} if hits is None else dict(zip(("new word", "new word, wrong picture"), hits,
+                                             strict=False))) for captions, hits in runs]
         found[name] = {part: np.mean([run[part] for run in parts], axis=0) for part in parts[0]}
         scores[name] = {part: estimate(values[kept], clusters[kept]) for part, values in
                         found[name].items() if (kept := ~np.isnan(values)).any()} | {
             "seeds": {part: [round(float(np.nanmean(run[part])), 5) for run in parts]
                       for part in parts[0]},
+            "things": len(np.unique(task.concept[rows][found[name]["subject"] > 0])),
             "bleu": [round(bleu(captions, task, rows), 5) for captions, _ in runs]}
     gains = {f"{first} - {second}": {part: estimate(change[kept], clusters[kept]) for part in
                                      found[first] if part in found[second] and (
                  kept := ~np.isnan(change := found[first][part] - found[second][part])).any()}
              for first, second in SAID_GAINS if first in found and second in found}
+    tests = {pair: {part: chance_of(*(found[name][part] for name in pair.split(" - ")), clusters)
+                    for part in ("new word", "subject")} for pair in gains
+             if pair.startswith("tied word2vec") and "tied scratch" in pair}
     shown = range(0, len(rows), max(1, len(rows) // 24))
     new = np.unique([word for name in task.texts for word in name
                      if lexicon.row[word] >= lexicon.n_seen])
-    return {"scores": scores, "gains": gains, "n": len(rows), "n_train": len(task.rows["train"]),
+    return {"scores": scores, "gains": gains, "p": tests, "n": len(rows), "n_train": len(task.rows["train"]),
             "n_things": len(np.unique(task.concept[rows])), "n_new_words": len(new),
             "n_new_names": int((~np.isin(np.unique(task.concept), task.concept[
                 task.rows["train"]])).sum()), "n_names": len(np.unique(task.concept)),

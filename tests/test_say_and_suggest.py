@@ -109,6 +109,22 @@ def test_a_tied_decoder_says_a_word_that_no_training_caption_has(small, trained)
     assert np.mean([words == ["a", "fox", "jumps"] for words in said]) > 0.7
 
 
+def test_the_new_word_comes_from_the_picture(small, trained, monkeypatch):
+    monkeypatch.setattr(study, "SHORTLIST", 1)              # of two new words
+    task, lexicon = small
+    test, cars = task.rows["test"], task.rows["train"][16:24]
+    assert study.new_word(trained, task, lexicon, test).mean() == 1
+    assert study.new_word(trained, task, lexicon, test, shown=cars).mean() < 0.5
+
+
+def test_whole_subgroups_change_sides():
+    right, wrong = np.ones(12), np.zeros(12)
+    kinds = np.repeat(np.arange(3), 4)
+    assert study.chance_of(right, wrong, kinds) == 0.25
+    assert study.chance_of(np.append(right, np.nan), np.append(wrong, 1), np.append(kinds, 9)
+                           ) == 0.25
+
+
 def test_a_decoder_with_a_layer_of_its_own_cannot(small):
     task, lexicon = small
     model = study.train_decoder(task, lexicon, "word2vec", False, seed=0, epochs=2)
@@ -163,6 +179,11 @@ def test_the_record_of_captions_is_whole(what):
         first, second = (found["scores"][name] for name in pair.split(" - "))
         assert entry["kin"][0] == pytest.approx(first["kin"][0] - second["kin"][0], abs=2e-5)
     tied = [name for name in found["scores"] if name.startswith("tied")]
+    for name in tied:
+        shown, things = found["scores"][name], found["scores"][name]["things"]
+        assert shown["new word, wrong picture"][0] < 3 * 10 / found["n_new_words"]
+        assert (things > 0) == (shown["subject"][0] > 0) and things <= found["n_things"]
+    assert found["p"]["tied word2vec - tied scratch"]["new word"] < 0.01
     assert len(tied) == 8
     assert all(len(found["scores"][name]["seeds"]["kin"]) == 3 for name in tied)
     assert found["scores"]["nearest"]["subject"][0] == 0
