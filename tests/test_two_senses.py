@@ -62,7 +62,7 @@ def test_what_training_does_not_show_stays_unknown(bags):
     whole, row, _ = bags
     parts = [whole.part(torch.arange(10)), whole, whole]
     train, test = (glosses.known_to_training(parts, "learned")[i] for i in (0, 2))
-    assert train.n_words == 3 + 9 == len(np.unique(train.words)) - 1
+    assert train.n_words == 3 + 10 == len(np.unique(train.words)) - 1
     assert (test.words[20] < test.n_words).sum() == 3       # k, the, the; not the word of its own
     np.testing.assert_allclose(test.weights.sum(1), 1, rtol=1e-6)
 
