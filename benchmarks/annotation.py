@@ -40,8 +40,9 @@ SALTS = 10
 # Suggesting keywords
 
 SHOWN = 10
-NEIGHBORS, TEMPERATURES = (10, 20, 50, 100), (1.0, 4.0)
-PENALTIES, WEIGHTS = (0.3, 1.0, 3.0), (0.0, 0.5, 1.0, 2.0)
+NEIGHBORS, TEMPERATURES = (10, 20, 50, 100, 200, 400, 800), (1.0, 4.0)
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,9 @@ def suggestions(data: Data, task: Task) -> dict[str, Scores]:
         found["joint_frequent" + suffix] = added([found["joint" + suffix], often], task, data)
         found["sum" + suffix] = added(
             [votes, found["joint" + suffix], found["class_names" + suffix], often], task, data)
+        found["table_words" + suffix] = added(
+            [votes, found["keyword_by_keyword"], found["joint" + suffix], often], task, data)
+    found["table_sum"] = added([votes, found["keyword_by_keyword"], often], task, data)
     return found
 
 
@@ -414,7 +418,9 @@ PAIRS = (("sum", "frequent"), ("sum", "neighbors"), ("sum", "sum.random"),
          ("neighbors", "frequent"), ("joint", "frequent"), ("joint", "joint.random"),
          ("joint_frequent", "frequent"), ("joint_frequent", "joint_frequent.random"),
          ("joint_frequent", "neighbors"), ("class_names", "frequent"),
-         ("class_names", "class_names.random"), ("keyword_by_keyword", "sum"))
+         ("class_names", "class_names.random"), ("keyword_by_keyword", "sum"),
+         ("table_words", "table_sum"), ("table_words.random", "table_sum"),
+         ("table_sum", "sum"))
 
 
 def gather(parts: Sequence[dict]) -> dict:
@@ -459,7 +465,7 @@ def gather_effort(parts: Sequence[dict], clusters: np.ndarray) -> dict:
 # What to label next
 
 START, STEP, MOST = 50, 25, 400
-RIDGE = (1.0, 10.0)
+RIDGE = (3.0, 10.0, 30.0, 100.0)
 
 
 def fit_predict(kernel: np.ndarray, labeled: Sequence[int], asked: Sequence[int],
@@ -570,14 +576,6 @@ def gather_active(parts: Sequence[dict]) -> dict:
     clusters = np.concatenate([part["clusters"] for part in parts])
     areas = {way: [area(np.array(part["curves"][way]), part["sizes"]) for part in parts]
              for way in WAYS}
-
-    def wider(rows: list[np.ndarray]) -> list[float]:
-        first = estimate(np.concatenate(rows), clusters)
-        means = np.array([row.mean() for row in rows])
-        half = stats.t.ppf(0.975, len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means))
-        second = [float(means.mean()), float(means.mean() - half), float(means.mean() + half)]
-        return max(first, second, key=lambda ends: ends[2] - ends[1])
-
     n = min(len(part["sizes"]) for part in parts)
     return {"sizes": parts[0]["sizes"][:n - 1], "pool": [part["pool"] for part in parts],
             "curves": {way: np.mean([[np.mean(rows) for rows in part["curves"][way][:n - 1]]
@@ -585,7 +583,7 @@ def gather_active(parts: Sequence[dict]) -> dict:
             "end": float(np.mean([np.mean(part["curves"]["random"][-1]) for part in parts])),
             "area": {way: estimate(np.concatenate(areas[way]), clusters) for way in WAYS},
             "gain": {way: wider([a - b for a, b in zip(areas[way], areas["random"],
-                                                       strict=True)])
+                                                       strict=True)], clusters)
                      for way in WAYS if way != "random"}}
 
 
@@ -719,6 +717,40 @@ def gather_mistakes(parts: Sequence[dict]) -> dict:
                 for share in EFFORTS} for a, b in pairs}}
 
 
+# Intervals over seeds
+
+def wider(rows: Sequence[np.ndarray], clusters: np.ndarray) -> list[float]:
+    """Mean of rows by seed, and of its 95 % intervals over subgroups and over seeds the wider."""
+    first = estimate(np.concatenate(rows), clusters)
+    means = np.array([row.mean() for row in rows])
+    half = stats.t.ppf(0.975, len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means))
+    second = [float(means.mean()), float(means.mean() - half), float(means.mean() + half)]
+    return max(first, second, key=lambda ends: ends[2] - ends[1])
+
+
+def words_gains(parts: Sequence[dict]) -> dict[str, list[float]]:
+    """What word vectors add to sums without them, or with random ones, in nDCG@10."""
+    clusters = np.concatenate([part["clusters"] for part in parts])
+    first = [{name: np.array(rows)[:, 0] for name, rows in part["values"].items()}
+             for part in parts]
+    return {f"{a}-{b}": wider([each[a] - each[b] for each in first], clusters)
+            for a, b in (("sum", "sum.random"), ("table_words", "table_sum"),
+                         ("table_words", "table_words.random"),
+                         ("table_words.random", "table_sum"))}
+
+
+def mistakes_gains(parts: Sequence[dict], share: float) -> dict[str, list[float]]:
+    """Differences in planted swaps found with a share of the looks, with the wider interval."""
+    def difference(part: dict, a: str, b: str) -> np.ndarray:
+        return (np.array(part["places"][a]) <= share).astype(float) - (
+            np.array(part["places"][b]) <= share)
+
+    clusters = np.concatenate([part["clusters"] for part in parts])
+    return {f"{a}-{b}": wider([difference(part, a, b) for part in parts], clusters)
+            for a, b in (("similarity", "similarity.random"), ("similarity", "neighbors"),
+                         ("sum", "similarity"))}
+
+
 # Running it
 
 def sections() -> dict[str, str]:
@@ -749,7 +781,7 @@ def rounded(content: object) -> object:
         return {name: rounded(each) for name, each in content.items()}
     if isinstance(content, list):
         return [rounded(each) for each in content]
-    return round(content, 4) if isinstance(content, float) else content
+    return round(content, 4) + 0.0 if isinstance(content, float) else content   # no "-0.0"
 
 
 def main() -> None:
@@ -787,13 +819,16 @@ def main() -> None:
               "cleanlab": importlib.metadata.version("cleanlab"), "salts": salts,
               "settings": {"shown": SHOWN, "neighbors": NEIGHBORS, "penalties": PENALTIES,
                            "weights": WEIGHTS, "rules": RULES, "start": START, "step": STEP,
-                           "rates": RATES, "efforts": EFFORTS, "mistakes": settings},
+                           "ridge": RIDGE, "rates": RATES, "efforts": EFFORTS, "mistakes": settings},
               "suggest": {"strict": gather(parts("suggest", True)),
                           "plain": gather(parts("suggest", False))},
               "active": {"single": gather_active(parts("active", False)),
                          "copies": gather_active(parts("active", True))},
               "mistakes": {f"rate_{round(100 * rate)}": gather_mistakes(parts("mistakes", rate))
-                           for rate in RATES}}
+                           for rate in RATES},
+              "words_gains": {"strict": words_gains(parts("suggest", True)),
+                              "plain": words_gains(parts("suggest", False))},
+              "mistakes_gains": mistakes_gains(parts("mistakes", 0.1), 0.2)}
     if salts == SALTS:
         save(OUTPUT, rounded(json.loads(json.dumps(result))))
 

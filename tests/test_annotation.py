@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from playwright.sync_api import sync_playwright
+from scipy import stats
 from sklearn.metrics import ndcg_score
 
 NOTEBOOK = ROOT / "notebooks" / "16_annotation.ipynb"
@@ -146,6 +147,38 @@ def test_the_area_is_the_mean_height():
     np.testing.assert_allclose(study.area(curve, [50, 75, 100]), [1, 1])
 
 
+def test_of_two_intervals_the_wider_is_taken():
+    rng = np.random.default_rng(0)
+    alike = [rng.normal(1, 1, 200) for _ in range(5)]
+    clusters = np.tile(np.repeat(np.arange(20), 10), 5)
+    value, low, high = study.wider(alike, clusters)
+    assert value == pytest.approx(np.mean(alike)) and low < value < high
+    apart = [rows + shift for rows, shift in zip(alike, (-2, -1, 0, 1, 2), strict=True)]
+    means = [rows.mean() for rows in apart]
+    ends = stats.t.interval(0.95, 4, np.mean(means), stats.sem(means))
+    assert study.wider(apart, clusters)[1:] == pytest.approx(ends)
+
+
+def test_gains_of_words_are_those_of_the_first_measure():
+    parts = [{"clusters": [0, 1], "values": {
+        "sum": [[0.4, 9.0], [0.2, 9.0]], "sum.random": [[0.1, 1.0], [0.1, 1.0]],
+        **dict.fromkeys(("table_sum", "table_words", "table_words.random"), [[0.3, 0.0]] * 2)}}
+        for _ in range(3)]
+    found = study.words_gains(parts)
+    assert found["sum-sum.random"][0] == pytest.approx(0.2)
+    assert found["table_words-table_sum"] == [0, 0, 0]
+
+
+def test_gains_compare_what_two_ways_find_with_the_same_looks():
+    parts = [{"clusters": [0, 1, 2, 3], "places": {
+        "similarity": [0.1, 0.1, 0.1, 0.9], "similarity.random": [0.1, 0.9, 0.9, 0.9],
+        "neighbors": [0.1, 0.1, 0.1, 0.9], "sum": [0.1] * 4}} for _ in range(3)]
+    found = study.mistakes_gains(parts, 0.2)
+    assert {pair: each[0] for pair, each in found.items()} == {
+        "similarity-similarity.random": 0.5, "similarity-neighbors": 0.0,
+        "sum-similarity": 0.25}
+
+
 # Mistakes
 
 @pytest.mark.parametrize("rate", study.RATES)
@@ -214,6 +247,14 @@ def test_the_record_is_whole():
         assert len({len(curve) for curve in part["curves"].values()}) == 1
         starts = [curve[0] for curve in part["curves"].values()]
         assert starts == pytest.approx([starts[0]] * 4)
+    for kind, pairs in RECORDED["words_gains"].items():
+        for pair, each in pairs.items():
+            a, b = (RECORDED["suggest"][kind]["values"][name]["ndcg"][0]
+                    for name in pair.split("-"))
+            assert each[0] == pytest.approx(a - b, abs=3e-4), pair
+    for pair, each in RECORDED["mistakes_gains"].items():
+        value, low, high = RECORDED["mistakes"]["rate_10"]["differences"][pair]["looks_0.2"]
+        assert each[0] == pytest.approx(value, abs=1e-3) and each[2] - each[1] >= high - low
     for rate, part in RECORDED["mistakes"].items():
         found = part["found"]
         assert found["neighbors.random"]["looks_0.2"][0] == pytest.approx(0.2, abs=0.05), rate
