@@ -96,9 +96,29 @@ def test_every_input_learns_and_frozen_vectors_stay(name, bags):
 def test_each_input_tries_as_many_settings():
     for size in glosses.SIZES[:5]:
         assert {len(glosses.settings(name, size, {})) for name in glosses.INPUTS} == {8}
-    for points in GLOSSES["runs"].values():
+    for name, points in GLOSSES["runs"].items():
+        last = {"30000": 3, "all": 3} if name == "TF-IDF" else {"30000": 2, "all": 1}
         assert {size: len(point["tried"]) for size, point in points.items()} == {
-            size: {"30000": 2, "all": 1}.get(size, 8) for size in points}
+            size: last.get(size, 8) for size in points}
+
+
+def test_penalties_lie_around_the_best_before():
+    earlier = {"TF-IDF": {"10000": {"tried": [[4], [8]], "best": 1}}}
+    assert glosses.settings("TF-IDF", 30_000, earlier) == [(4,), (8,), (16,)]
+    points = GLOSSES["runs"]["TF-IDF"]
+    for size, before in (("30000", "10000"), ("all", "30000")):
+        best, = points[before]["tried"][points[before]["best"]]
+        assert points[size]["tried"] == [[best / 2], [best], [best * 2]]
+
+
+def test_tfidf_converges_to_the_same_whatever_the_order(bags):
+    whole, _, _ = bags
+    made = glosses.known_to_training([whole] * 3, "TF-IDF")
+    turned = [made[0].part(torch.arange(39, -1, -1)), *made[1:]]
+    losses = [glosses.linear(parts, 2, 16)[0] for parts in (made, turned)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    accuracy = GLOSSES["runs"]["TF-IDF"]["all"]["accuracy"]
+    assert max(accuracy) - min(accuracy) <= 0.001
 
 
 def test_the_record_of_the_glosses_is_whole():
