@@ -16,12 +16,13 @@ from tqdm import tqdm
 
 from mmfuse_utils.cache import cache_dir, content_key, load_kept
 from mmfuse_utils.data import Collection, load_sentences
+from mmfuse_utils.data.segment import segment
 from mmfuse_utils.data.wordnet import corpus_key
 from mmfuse_utils.data.words import tokens as tokenize
 
 __all__ = ["SETTINGS", "cached_vectors", "caption_tokens", "concept_tokens", "idf_weights",
-           "index_corpus", "load_word_vectors", "random_vectors", "sentence_vectors", "tokenize",
-           "train_word_vectors"]
+           "index_corpus", "load_word_vectors", "random_vectors", "segment", "sentence_vectors",
+           "tokenize", "train_word_vectors"]
 
 # Skip-gram with negative sampling. One worker: gensim with several is not reproducible.
 SETTINGS = {"vector_size": 100, "window": 10, "min_count": 2, "sample": 1e-4, "alpha": 0.05,
@@ -148,7 +149,7 @@ def random_vectors(vectors: KeyedVectors, seed: int = 0) -> KeyedVectors:
 
 def concept_tokens(collection: Collection, lang: str = "en", keywords: bool = True
                    ) -> list[list[str]]:
-    """Tokens of each concept's name, followed by those of its keywords.
+    """Tokens of each concept's name, followed by those of its keywords, as `segment` cuts them.
 
     keywords : False for the name alone. Where there are captions alone, those of a concept
         follow each other; for one list of tokens a caption see `caption_tokens`.
@@ -161,8 +162,8 @@ def concept_tokens(collection: Collection, lang: str = "en", keywords: bool = Tr
     if not found:
         raise ValueError(f"There are no texts in {lang!r}; there are some in: "
                          f"{', '.join({**collection.names, **collection.captions}) or 'none'}.")
-    return [tokenize(" ".join(chain.from_iterable(parts)))
-            for parts in zip(*found, strict=True)]
+    return segment((" ".join(chain.from_iterable(parts)) for parts in zip(*found, strict=True)),
+                   lang)
 
 
 def caption_tokens(collection: Collection, lang: str | None = None,

@@ -169,12 +169,14 @@ class Collection:
         return load_images([self.pictures.path[row] for row in rows], size)
 
     def split(self, salt: int = 0, strict: bool = True, test: float | None = None,
-              validation: float | None = None) -> Split:
+              validation: float | None = None, languages: Sequence[str] = ("en",)) -> Split:
         """Train, validation and test concepts; see `splits.split_concepts`.
 
         test, validation : numbers of concepts, or shares of them between 0 and 1. With neither,
             the official split is taken if the data came with one, whatever the salt; else 200
             and 100 concepts are. strict : drop near-duplicates, from an official split too.
+        languages : those in which to look for near-duplicates, see `near_duplicates`; the test
+            concepts are the same whatever they are.
 
         Raises ValueError when no concept is left for training or for validation.
         """
@@ -185,7 +187,7 @@ class Collection:
         if not strict:
             return plain
         held_out = np.concatenate([plain.validation, plain.test])
-        return drop_near(plain, near_duplicates(self, held_out))
+        return drop_near(plain, near_duplicates(self, held_out, languages))
 
     def gallery(self, concepts: Sequence[int], salt: int = 0,
                 styles: Sequence[str] | None = None) -> np.ndarray:
