@@ -7,18 +7,43 @@ the order in which emoji are judged, each with its candidate senses shuffled.
 
 import argparse
 import json
+import platform
 import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
+import gensim
+import numpy as np
+import sklearn
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from tqdm import tqdm
+
+from mmfuse_utils import text, vision
+from mmfuse_utils.cache import cached_array, content_key, write_then_rename
 from mmfuse_utils.data import Collection, load_emoji
-from mmfuse_utils.data.sources import package_path
+from mmfuse_utils.data.near import near_duplicates
+from mmfuse_utils.data.sources import SOURCES, package_path
 from mmfuse_utils.data.splits import hash_text
-from mmfuse_utils.data.wordnet import synsets
+from mmfuse_utils.data.wordnet import Synset, synsets
 from mmfuse_utils.data.words import normalize
+from mmfuse_utils.fusion import RidgeMap
+from mmfuse_utils.metrics import bootstrap_interval, mean_reciprocal_rank, ranks
+from mmfuse_utils.retrieval import unit_rows
+from mmfuse_utils.significance import holm, paired_permutation_test
 
 OUTPUT = Path(__file__).with_suffix(".json")
 JUDGED = OUTPUT.with_name("senses_judged.json")
+SALTS, FOLDS = 5, 5
+PENALTIES = (0.1, 0.3, 1.0, 3.0)
+READ, IDF, CENTER = ("gloss", "entry"), (False, True), (False, True)
+SETTINGS = tuple(product(READ, IDF, CENTER))
+PICTURE_WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
+ORDER_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 # Which senses there are, and which emoji are judged
@@ -99,6 +124,357 @@ def print_to_judge(emoji: Collection, n: int) -> None:
             print(f"    {sense} [{', '.join(synset.lemmas)}] {synset.gloss}")
 
 
+# What is known of the judged emoji
+
+@dataclass(frozen=True)
+class Items:
+    """The judged emoji; their candidate senses stand in one row after another.
+
+    rows : concept of each item, (n_items,). item : of each sense, (n_senses,), and its synset.
+    right, best : whether a sense is right, and whether it is the one that fits best.
+    order : minus the logarithm of the sense's place in WordNet.
+    """
+
+    rows: np.ndarray
+    item: np.ndarray
+    senses: tuple[str, ...]
+    right: np.ndarray
+    best: np.ndarray
+    order: np.ndarray
+    subgroups: np.ndarray
+
+
+def load_items(emoji: Collection) -> Items:
+    """The judged list as arrays."""
+    judged = json.loads(JUDGED.read_text("utf8"))["items"]
+    place = {name: row for row, name in enumerate(emoji.ids)}
+    rows = np.array([place[one["concept"]] for one in judged])
+    known = [(i, sense, sense in one["right"], sense == one["right"][0], -np.log(rank))
+             for i, one in enumerate(judged) for rank, sense in enumerate(one["senses"], 1)]
+    item, senses, right, best, order = zip(*known, strict=True)
+    return Items(rows, np.array(item), senses, np.array(right), np.array(best), np.array(order),
+                 emoji.clusters[rows])
+
+
+def credits(scores: np.ndarray, item: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Whether each item's best sense is right, (n_items,); ties count by their share of right.
+
+    >>> credits(np.array([2, 1, 0, 0]), np.array([0, 0, 1, 1]), np.array([1, 0, 1, 0]))
+    array([1. , 0.5])
+    """
+    highest = np.full(item.max() + 1, -np.inf)
+    np.maximum.at(highest, item, scores)
+    first = scores >= highest[item] - 1e-9
+    return np.bincount(item, first & right.astype(bool)) / np.bincount(item, first)
+
+
+# Scores of senses
+
+def read(synset: Synset, how: str) -> list[str]:
+    """Tokens of a sense: its definition with examples, or also its synonyms and what is above."""
+    if how == "gloss":
+        return text.tokenize(synset.gloss)
+    above = [lemma for relation, target in synset.relations if "hypernym" in relation
+             for lemma in synsets()[target].lemmas]
+    return text.tokenize(" ".join([*synset.lemmas, synset.gloss, *above]))
+
+
+def keyword_tokens(emoji: Collection) -> list[list[str]]:
+    """Tokens of each concept's keywords, without its name."""
+    return [text.tokenize(" ".join(words)) for words in emoji.keywords["en"]]
+
+
+def overlaps(emoji: Collection, items: Items, how: str) -> np.ndarray:
+    """How many words a sense shares with the keywords (Lesk 1986), stop words and the noun's own
+    left out: (n_senses,)."""
+    judged = json.loads(JUDGED.read_text("utf8"))["items"]
+    given = [set(tokens) - ENGLISH_STOP_WORDS - set(text.tokenize(one["lemma"]))
+             for tokens, one in zip([keyword_tokens(emoji)[row] for row in items.rows], judged,
+                                    strict=True)]
+    return np.array([len(given[i] & set(read(synsets()[sense], how)))
+                     for i, sense in zip(items.item, items.senses, strict=True)], float)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit vectors for one kind of words: of keywords, by `IDF`; of senses, by `READ` and `IDF`.
+
+    sense_mean : mean over all noun senses of WordNet. concepts : (n_concepts, dim).
+    """
+
+    concepts: dict[bool, np.ndarray]
+    senses: dict[tuple[str, bool], np.ndarray]
+    sense_mean: dict[tuple[str, bool], np.ndarray]
+
+
+def load_vectors(emoji: Collection, items: Items, known: object) -> Vectors:
+    """Mean word vectors, plain and weighted by inverse document frequency among definitions."""
+    nouns = [synset for name, synset in synsets().items() if name[0] == "n"]
+    place = {synset.id: row for row, synset in enumerate(nouns)}
+    weights = text.idf_weights([read(synset, "gloss") for synset in nouns])
+    rows = [place[sense] for sense in items.senses]
+    senses, means, concepts = {}, {}, {}
+    for how, idf in product(READ, IDF):
+        table = text.sentence_vectors([read(synset, how) for synset in nouns], known,
+                                      weights if idf else None)
+        senses[how, idf], means[how, idf] = table[rows], table.mean(axis=0)
+    for idf in IDF:
+        concepts[idf] = text.sentence_vectors(keyword_tokens(emoji), known,
+                                              weights if idf else None)
+    return Vectors(concepts, senses, means)
+
+
+def cosines(asked: np.ndarray, senses: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """Cosine of each sense with its item's vector: (n_senses,)."""
+    return np.einsum("ij,ij->i", unit_rows(asked)[item], unit_rows(senses))
+
+
+def by_keywords(vectors: Vectors, items: Items) -> dict[tuple, np.ndarray]:
+    """Scores of senses by the keywords' mean vector, for each setting."""
+    found = {}
+    for how, idf, center in SETTINGS:
+        asked, senses = vectors.concepts[idf][items.rows], vectors.senses[how, idf]
+        if center:
+            asked = asked - vectors.concepts[idf].mean(axis=0)
+            senses = senses - vectors.sense_mean[how, idf]
+        found[how, idf, center] = cosines(asked, senses, items.item)
+    return found
+
+
+def by_guess(guesses: dict[bool, tuple[np.ndarray, np.ndarray]], vectors: Vectors, items: Items
+             ) -> dict[tuple, np.ndarray]:
+    """Scores of senses by what a map reads from the picture, for each setting.
+
+    guesses : by `IDF`, of each item less the training texts' mean, and that mean: (n_items, dim).
+    """
+    found = {}
+    for how, idf, center in SETTINGS:
+        guess, mean = guesses[idf]
+        senses = vectors.senses[how, idf]
+        if center:
+            senses = senses - vectors.sense_mean[how, idf]
+        found[how, idf, center] = cosines(guess if center else guess + mean, senses, items.item)
+    return found
+
+
+# Maps from pictures to texts, each for concepts that it has not seen
+
+def folds_of(emoji: Collection, salt: int) -> np.ndarray:
+    """Fold of each concept, drawn by hash: (n_concepts,)."""
+    order = sorted(range(len(emoji)), key=lambda row: hash_text(f"{salt}:{emoji.ids[row]}"))
+    folds = np.empty(len(emoji), int)
+    folds[order] = np.arange(len(emoji)) % FOLDS
+    return folds
+
+
+def guess_texts(emoji: Collection, features: np.ndarray, texts: Sequence[np.ndarray], salt: int,
+                near: np.ndarray) -> np.ndarray:
+    """What ridge maps read from one picture of each concept, cross-fitted by folds.
+
+    texts : tables (n_concepts, dim), each with a penalty of its own, chosen on the next fold by
+        how well that fold's own texts are found. near : see `near_duplicates`; what is near a
+        held-out concept is not trained on. Returns guesses less the mean of the training texts,
+        and that mean, for each table: (n_tables, 2, n_concepts, dim).
+    """
+    folds, concept = folds_of(emoji, salt), emoji.pictures.concept_row
+    gallery = emoji.gallery(range(len(emoji)), salt)
+    target = np.hstack(texts)
+    width = target.shape[1] // len(texts)
+    found = np.zeros((len(texts), 2, len(emoji), width), np.float32)
+
+    def fit(held: np.ndarray, alpha: float) -> RidgeMap:
+        train = ~held & ~near[:, held].any(axis=1)
+        pairs = np.flatnonzero(train[concept])
+        return RidgeMap(alpha, "image_to_text").fit(target[concept[pairs]], features[pairs])
+
+    for fold in range(FOLDS):
+        asked, later = folds == fold, folds == (fold + 1) % FOLDS
+        score = np.zeros((len(PENALTIES), len(texts)))
+        for i, alpha in enumerate(PENALTIES):
+            model = fit(asked | later, alpha)
+            read_off = (features[gallery[later]] - model.image_mean_) @ model.coef_
+            for t in range(len(texts)):
+                columns = slice(t * width, (t + 1) * width)
+                own = unit_rows(target[later, columns] - model.text_mean_[columns])
+                score[i, t] = mean_reciprocal_rank(ranks(
+                    own @ unit_rows(read_off[:, columns]).T, np.arange(later.sum())))
+        chosen = score.argmax(axis=0)
+        for i in np.unique(chosen):
+            model = fit(asked, PENALTIES[i])
+            read_off = (features[gallery[asked]] - model.image_mean_) @ model.coef_
+            for t in np.flatnonzero(chosen == i):
+                columns = slice(t * width, (t + 1) * width)
+                found[t, 0, asked] = read_off[:, columns]
+                found[t, 1, asked] = model.text_mean_[columns]
+    return found
+
+
+# Choosing on other folds, and what comes of it
+
+Tried = dict[object, np.ndarray]        # setting -> scores of all senses
+
+
+def choose(tried: Tried, items: Items, others: np.ndarray) -> object:
+    """The setting with the most right among the items of other folds; the first one in a tie."""
+    return max(tried, key=lambda setting: credits(tried[setting], items.item,
+                                                  items.right)[others].mean())
+
+
+def combine(first: np.ndarray, second: np.ndarray | None, order: np.ndarray | None) -> Tried:
+    """Sums of scores for each weight: of the picture's, if given, and of the order of senses."""
+    pictures = PICTURE_WEIGHTS if second is not None else (0.0,)
+    orders = ORDER_WEIGHTS if order is not None else (0.0,)
+    return {(w, v): first + (w * second if w else 0) + (v * order if v else 0)
+            for w, v in product(pictures, orders)}
+
+
+def cross_fitted(items: Items, folds: np.ndarray, keywords: Tried, picture: Tried, shuffled: Tried,
+                 shared: Tried, suffix: str) -> tuple[dict[str, np.ndarray], dict[str, list]]:
+    """Scores of all senses by each method, every setting chosen on the items of other folds.
+
+    suffix : "" or ".random"; only the first has the methods without vectors. Returns the scores
+    and the settings that each fold took.
+    """
+    found, taken = {}, {}
+
+    def put(name: str, tried: Tried, others: np.ndarray, here: np.ndarray) -> np.ndarray:
+        setting = choose(tried, items, others)
+        found.setdefault(name + suffix, np.zeros(len(items.item)))[here] = tried[setting][here]
+        taken.setdefault(name + suffix, []).append(setting)
+        return tried[setting]
+
+    for fold in range(FOLDS):
+        inside = folds[items.rows] == fold
+        where = ~inside, inside[items.item]
+        gloss, seen = put("gloss", keywords, *where), put("picture", picture, *where)
+        wrong = put("picture_shuffled", shuffled, *where)
+        put("both", combine(gloss, seen, None), *where)
+        put("both_shuffled", combine(gloss, wrong, None), *where)
+        put("gloss_order", combine(gloss, None, items.order), *where)
+        put("picture_order", combine(seen, None, items.order), *where)
+        put("both_order", combine(gloss, seen, items.order), *where)
+        if not suffix:
+            lesk = put("lesk", shared, *where)
+            put("lesk_order", {"ties": lesk + 1e-3 * items.order}, *where)
+    return found, taken
+
+
+def other_pictures(items: Items, salt: int) -> np.ndarray:
+    """For each item another one, of another subgroup, whose picture it is shown: (n_items,)."""
+    rng = np.random.default_rng(salt)
+    return np.array([rng.choice(np.flatnonzero(items.subgroups != own))
+                     for own in items.subgroups])
+
+
+def run_salt(emoji: Collection, items: Items, vectors: dict[str, Vectors], features: np.ndarray,
+             near: np.ndarray, shared: Tried, salt: int
+             ) -> tuple[dict[str, np.ndarray], dict[str, list]]:
+    """Scores of all senses by all methods, and the settings taken, with the folds and pictures
+    of one salt."""
+    texts = [kind.concepts[idf] for kind in vectors.values() for idf in IDF]
+    code = content_key(Path(__file__).read_text("utf8").split("# Choosing on")[0])
+    key = content_key("guesses", code, salt, features[::50], *texts)
+    guesses = cached_array("senses", key,
+                           lambda: guess_texts(emoji, features, texts, salt, near))
+    folds, other = folds_of(emoji, salt), other_pictures(items, salt)
+    found, taken = {}, {}
+    for k, (suffix, kind) in enumerate(vectors.items()):
+        own = {idf: guesses[2 * k + i][:, items.rows] for i, idf in enumerate(IDF)}
+        wrong = {idf: (rows[0][other], rows[1]) for idf, rows in own.items()}
+        scores, settings = cross_fitted(
+            items, folds, by_keywords(kind, items), by_guess(own, kind, items),
+            by_guess(wrong, kind, items), shared, suffix)
+        found.update(scores)
+        taken.update(settings)
+        plain = ("gloss", False, False)
+        found["gloss_plain" + suffix] = by_keywords(kind, items)[plain]
+        found["picture_plain" + suffix] = by_guess(own, kind, items)[plain]
+    found["first"] = items.order
+    return found, taken
+
+
+GAINS = (("gloss", "first"), ("picture", "first"), ("both", "first"), ("both", "gloss"),
+         ("both", "picture"), ("gloss_order", "first"), ("picture_order", "first"),
+         ("both_order", "first"), ("both_order", "gloss_order"), ("gloss_plain", "first"),
+         ("gloss", "lesk"), ("picture", "picture_shuffled"), ("both", "both_shuffled"),
+         ("gloss", "gloss.random"), ("picture", "picture.random"), ("both", "both.random"),
+         ("both_order", "both_order.random"))
+CLAIMS = (("gloss", "first"), ("picture", "first"), ("both", "gloss"), ("both_order", "first"))
+
+
+def estimate(values: np.ndarray, subgroups: np.ndarray) -> dict[str, float]:
+    """Mean and its 95 % interval; subgroups are drawn whole."""
+    low, high = bootstrap_interval(values, subgroups)
+    return {"value": float(values.mean()), "low": low, "high": high}
+
+
+def summarize(items: Items, scores: Sequence[dict[str, np.ndarray]], right: np.ndarray) -> dict:
+    """Accuracies, gains and chance, from the scores of each salt."""
+    hits = {name: np.mean([credits(one[name], items.item, right) for one in scores], axis=0)
+            for name in scores[0]}
+    tests = np.array([paired_permutation_test(hits[a] - hits[b], items.subgroups)
+                      for a, b in CLAIMS])
+    return {"chance": float((np.bincount(items.item, right) / np.bincount(items.item)).mean()),
+            "methods": {name: estimate(values, items.subgroups) for name, values in hits.items()},
+            "gains": {f"{a}-{b}": estimate(hits[a] - hits[b], items.subgroups)
+                      for a, b in GAINS},
+            "p": {f"{a}-{b}": {"plain": float(p), "holm": float(h)} for (a, b), p, h
+                  in zip(CLAIMS, tests, holm(tests), strict=True)},
+            "hits": {name: values.round(4).tolist() for name, values in hits.items()}}
+
+
+def by_frequency(items: Items, hits: dict[str, list], met: np.ndarray) -> dict:
+    """Accuracies where the order of senses rests on counts, and where it does not."""
+    parts = {"counted": met > 0, "uncounted": met == 0}
+    return {part: {"n": int(rows.sum()), **{
+        name: estimate(np.array(hits[name])[rows], items.subgroups[rows])
+        for name in ("first", "gloss", "picture", "both", "both_order")}}
+        for part, rows in parts.items()}
+
+
+def picks(items: Items, scores: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    """The sense that each method takes for each item; of equals the first in WordNet."""
+    starts = np.searchsorted(items.item, np.arange(len(items.rows) + 1))
+    return {name: [items.senses[a + int(np.argmax(values[a:b]))]
+                   for a, b in zip(starts[:-1], starts[1:], strict=True)]
+            for name, values in scores.items()}
+
+
+def study() -> dict:
+    """The whole record."""
+    emoji = load_emoji()
+    items, features = load_items(emoji), vision.picture_features(emoji)
+    known = text.load_word_vectors()
+    vectors = {"": load_vectors(emoji, items, known),
+               ".random": load_vectors(emoji, items, text.random_vectors(known))}
+    near = near_duplicates(emoji)
+    shared = {how: overlaps(emoji, items, how) for how in READ}
+    runs = [run_salt(emoji, items, vectors, features, near, shared, salt)
+            for salt in tqdm(range(SALTS), desc="Salts")]
+    scores, taken = [run[0] for run in runs], [run[1] for run in runs]
+    judged = json.loads(JUDGED.read_text("utf8"))
+    met = np.array([times_met().get(one["lemma"], 0) for one in judged["items"]])
+    result = summarize(items, scores, items.right)
+    strict = summarize(items, scores, items.best)
+    chosen = {name: Counter(str(setting) for one in taken for setting in one[name]).most_common(3)
+              for name in taken[0]}
+    return {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+            "numpy": np.__version__, "scikit-learn": sklearn.__version__,
+            "gensim": gensim.__version__, "wordnet": SOURCES["wordnet"].version,
+            "settings": {"salts": SALTS, "folds": FOLDS, "penalties": PENALTIES,
+                         "settings": SETTINGS, "picture_weights": PICTURE_WEIGHTS,
+                         "order_weights": ORDER_WEIGHTS},
+            "n": len(items.rows), "n_aside": len(judged["aside"]),
+            "n_eligible": len(order_to_judge(emoji)),
+            "n_subgroups": len(set(items.subgroups)),
+            "senses_each": float(np.mean(np.bincount(items.item))),
+            "several_right": int((np.bincount(items.item, items.right) > 1).sum()),
+            "judged": judged["date"], **result,
+            "best_only": {name: strict[name] for name in ("chance", "methods", "gains")},
+            "frequency": by_frequency(items, result["hits"], met), "chosen": chosen,
+            "subgroups": items.subgroups.tolist(), "picks": picks(items, scores[0])}
+
+
 def main() -> None:
     """Print what is to be judged, or run the methods and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -106,6 +482,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.draw:
         print_to_judge(load_emoji(), args.draw)
+        return
+    with write_then_rename(OUTPUT) as temporary:
+        temporary.write_text(json.dumps(study()) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":
