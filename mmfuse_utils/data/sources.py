@@ -86,6 +86,12 @@ SOURCES = {
         "sha512-zVyFsvE+mq9MCmwXUWHIcpfbrHHClZWZiVOzKSxNJruIcFn2RbY55zkhiAMMxM8zCVSmtNiViq8F"
         "sAZSFpMYag==", 10548693, "WordNet", "Princeton University",
         "Word senses: glosses, examples and relations"),
+    # Its own licence, MIT, is that of the code; the dictionary in it is CC-CEDICT's.
+    "cedict": Source(
+        "cc-cedict", "1.1.1",
+        "sha512-GNlNYzd2YtYN3WmC0SUwZsiZs++IS3G1jogodeD8cxiiUfq3mmU8bUn3BAhSsPmVlOlL0loRI7Gi"
+        "n92V+/uM9g==", 7236098, "CC-BY-SA-4.0", "CC-CEDICT, published by MDBG",
+        "Chinese words and their meanings in English"),
     "mathjax": Source(
         "mathjax", "3.2.2",
         "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1v"
