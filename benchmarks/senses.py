@@ -76,7 +76,7 @@ def parse_entry(line: str) -> tuple[str, tuple[str, ...]]:
 
 @cache
 def times_met() -> dict[str, int]:
-    """How often the first sense of each noun occurs in the texts that WordNet's makers tagged."""
+    """How often each noun's first sense occurs in the texts that WordNet's makers tagged."""
     path = package_path("wordnet") / "package" / "dict" / "index.sense"
     rows = (line.split() for line in path.read_text("utf8").splitlines())
     return {key.split("%")[0].replace("_", " "): int(count) for key, _, place, count in rows
@@ -128,14 +128,18 @@ def print_to_judge(emoji: Collection, n: int) -> None:
 
 @dataclass(frozen=True)
 class Items:
-    """The judged emoji; their candidate senses stand in one row after another.
+    """The judged emoji of both lists; their candidate senses stand in one row after another.
 
-    rows : concept of each item, (n_items,). item : of each sense, (n_senses,), and its synset.
-    right, best : whether a sense is right, and whether it is the one that fits best.
-    order : minus the logarithm of the sense's place in WordNet.
+    rows : concept of each item, (n_items,). later : whether it is of the second list.
+    lemmas : its noun. counted : whether the first sense of that noun is first by counts.
+    item : of each sense, (n_senses,), and its synset. right, best : whether a sense is right, and
+    whether it is the one that fits best. order : minus the logarithm of its place in WordNet.
     """
 
     rows: np.ndarray
+    later: np.ndarray
+    lemmas: tuple[str, ...]
+    counted: np.ndarray
     item: np.ndarray
     senses: tuple[str, ...]
     right: np.ndarray
@@ -145,15 +149,18 @@ class Items:
 
 
 def load_items(emoji: Collection) -> Items:
-    """The judged list as arrays."""
-    judged = json.loads(JUDGED.read_text("utf8"))["items"]
+    """The judged lists as arrays."""
+    file = json.loads(JUDGED.read_text("utf8"))
+    judged = file["items"] + file["later"]["items"]
     place = {name: row for row, name in enumerate(emoji.ids)}
     rows = np.array([place[one["concept"]] for one in judged])
     known = [(i, sense, sense in one["right"], sense == one["right"][0], -np.log(rank))
              for i, one in enumerate(judged) for rank, sense in enumerate(one["senses"], 1)]
     item, senses, right, best, order = zip(*known, strict=True)
-    return Items(rows, np.array(item), senses, np.array(right), np.array(best), np.array(order),
-                 emoji.clusters[rows])
+    lemmas = tuple(one["lemma"] for one in judged)
+    return Items(rows, np.arange(len(rows)) >= len(file["items"]), lemmas,
+                 np.array([times_met().get(lemma, 0) > 0 for lemma in lemmas]), np.array(item),
+                 senses, np.array(right), np.array(best), np.array(order), emoji.clusters[rows])
 
 
 def credits(scores: np.ndarray, item: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -187,10 +194,9 @@ def keyword_tokens(emoji: Collection) -> list[list[str]]:
 def overlaps(emoji: Collection, items: Items, how: str) -> np.ndarray:
     """How many words a sense shares with the keywords (Lesk 1986), stop words and the noun's own
     left out: (n_senses,)."""
-    judged = json.loads(JUDGED.read_text("utf8"))["items"]
-    given = [set(tokens) - ENGLISH_STOP_WORDS - set(text.tokenize(one["lemma"]))
-             for tokens, one in zip([keyword_tokens(emoji)[row] for row in items.rows], judged,
-                                    strict=True)]
+    tokens = keyword_tokens(emoji)
+    given = [set(tokens[row]) - ENGLISH_STOP_WORDS - set(text.tokenize(lemma))
+             for row, lemma in zip(items.rows, items.lemmas, strict=True)]
     return np.array([len(given[i] & set(read(synsets()[sense], how)))
                      for i, sense in zip(items.item, items.senses, strict=True)], float)
 
@@ -328,12 +334,13 @@ def combine(first: np.ndarray, second: np.ndarray | None, order: np.ndarray | No
             for w, v in product(pictures, orders)}
 
 
-def cross_fitted(items: Items, folds: np.ndarray, keywords: Tried, picture: Tried, shuffled: Tried,
+def cross_fitted(items: Items, fold_of: np.ndarray, keywords: Tried, picture: Tried, shuffled: Tried,
                  shared: Tried, suffix: str) -> tuple[dict[str, np.ndarray], dict[str, list]]:
     """Scores of all senses by each method, every setting chosen on the items of other folds.
 
-    suffix : "" or ".random"; only the first has the methods without vectors. Returns the scores
-    and the settings that each fold took.
+    fold_of : of each concept. Items of the second list get what the whole first list chose.
+    suffix : "" or ".random"; only the first has the methods without vectors. Returns the scores,
+    and the settings that each fold and then the whole first list took.
     """
     found, taken = {}, {}
 
@@ -343,9 +350,10 @@ def cross_fitted(items: Items, folds: np.ndarray, keywords: Tried, picture: Trie
         taken.setdefault(name + suffix, []).append(setting)
         return tried[setting]
 
-    for fold in range(FOLDS):
-        inside = folds[items.rows] == fold
-        where = ~inside, inside[items.item]
+    folds = np.where(items.later, FOLDS, fold_of[items.rows])
+    for fold in range(FOLDS + 1):
+        inside = folds == fold
+        where = ~inside & ~items.later, inside[items.item]
         gloss, seen = put("gloss", keywords, *where), put("picture", picture, *where)
         wrong = put("picture_shuffled", shuffled, *where)
         put("both", combine(gloss, seen, None), *where)
@@ -356,6 +364,8 @@ def cross_fitted(items: Items, folds: np.ndarray, keywords: Tried, picture: Trie
         if not suffix:
             lesk = put("lesk", shared, *where)
             put("lesk_order", {"ties": lesk + 1e-3 * items.order}, *where)
+        put("counted_order", {"rule": np.where(items.counted[items.item], items.order, gloss)},
+            *where)
     return found, taken
 
 
@@ -395,11 +405,14 @@ def run_salt(emoji: Collection, items: Items, vectors: dict[str, Vectors], featu
 
 GAINS = (("gloss", "first"), ("picture", "first"), ("both", "first"), ("both", "gloss"),
          ("both", "picture"), ("gloss_order", "first"), ("picture_order", "first"),
-         ("both_order", "first"), ("both_order", "gloss_order"), ("gloss_plain", "first"),
-         ("gloss", "lesk"), ("picture", "picture_shuffled"), ("both", "both_shuffled"),
-         ("gloss", "gloss.random"), ("picture", "picture.random"), ("both", "both.random"),
-         ("both_order", "both_order.random"))
+         ("both_order", "first"), ("both_order", "gloss_order"), ("counted_order", "first"),
+         ("lesk_order", "first"), ("gloss_order", "lesk_order"), ("counted_order", "lesk_order"),
+         ("gloss_plain", "first"), ("gloss", "lesk"), ("picture", "picture_shuffled"),
+         ("both", "both_shuffled"), ("gloss", "gloss.random"), ("picture", "picture.random"),
+         ("both", "both.random"), ("both_order", "both_order.random"),
+         ("counted_order", "counted_order.random"))
 CLAIMS = (("gloss", "first"), ("picture", "first"), ("both", "gloss"), ("both_order", "first"))
+LATER_CLAIMS = (("counted_order", "first"),)
 
 
 def estimate(values: np.ndarray, subgroups: np.ndarray) -> dict[str, float]:
@@ -408,28 +421,34 @@ def estimate(values: np.ndarray, subgroups: np.ndarray) -> dict[str, float]:
     return {"value": float(values.mean()), "low": low, "high": high}
 
 
-def summarize(items: Items, scores: Sequence[dict[str, np.ndarray]], right: np.ndarray) -> dict:
-    """Accuracies, gains and chance, from the scores of each salt."""
-    hits = {name: np.mean([credits(one[name], items.item, right) for one in scores], axis=0)
+def summarize(items: Items, scores: Sequence[dict[str, np.ndarray]], right: np.ndarray,
+              part: np.ndarray, claims: Sequence[tuple[str, str]]) -> dict:
+    """Accuracies, gains and chance of some items, from the scores of each salt."""
+    subgroups = items.subgroups[part]
+    hits = {name: np.mean([credits(one[name], items.item, right) for one in scores], axis=0)[part]
             for name in scores[0]}
-    tests = np.array([paired_permutation_test(hits[a] - hits[b], items.subgroups)
-                      for a, b in CLAIMS])
-    return {"chance": float((np.bincount(items.item, right) / np.bincount(items.item)).mean()),
-            "methods": {name: estimate(values, items.subgroups) for name, values in hits.items()},
-            "gains": {f"{a}-{b}": estimate(hits[a] - hits[b], items.subgroups)
-                      for a, b in GAINS},
+    tests = np.array([paired_permutation_test(hits[a] - hits[b], subgroups) for a, b in claims])
+    chance = np.bincount(items.item, right) / np.bincount(items.item)
+    return {"n": int(part.sum()), "n_subgroups": len(set(subgroups)),
+            "chance": float(chance[part].mean()),
+            "methods": {name: estimate(values, subgroups) for name, values in hits.items()},
+            "gains": {f"{a}-{b}": estimate(hits[a] - hits[b], subgroups) for a, b in GAINS},
             "p": {f"{a}-{b}": {"plain": float(p), "holm": float(h)} for (a, b), p, h
-                  in zip(CLAIMS, tests, holm(tests), strict=True)},
+                  in zip(claims, tests, holm(tests), strict=True)},
             "hits": {name: values.round(4).tolist() for name, values in hits.items()}}
 
 
-def by_frequency(items: Items, hits: dict[str, list], met: np.ndarray) -> dict:
-    """Accuracies where the order of senses rests on counts, and where it does not."""
-    parts = {"counted": met > 0, "uncounted": met == 0}
-    return {part: {"n": int(rows.sum()), **{
-        name: estimate(np.array(hits[name])[rows], items.subgroups[rows])
-        for name in ("first", "gloss", "picture", "both", "both_order")}}
-        for part, rows in parts.items()}
+def both_kinds(items: Items, scores: Sequence[dict[str, np.ndarray]], part: np.ndarray,
+               claims: Sequence[tuple[str, str]]) -> dict:
+    """The summary of a list: whole, with one right sense an item alone, and apart where the
+    order of senses rests on counts and where it does not."""
+    short = ("n", "n_subgroups", "chance", "methods", "gains")
+    apart = {"best_only": (items.best, part), "counted": (items.right, part & items.counted),
+             "uncounted": (items.right, part & ~items.counted)}
+    found = {name: summarize(items, scores, right, rows, claims[:1])
+             for name, (right, rows) in apart.items()}
+    return {**summarize(items, scores, items.right, part, claims),
+            **{name: {key: one[key] for key in short} for name, one in found.items()}}
 
 
 def picks(items: Items, scores: dict[str, np.ndarray]) -> dict[str, list[str]]:
@@ -453,26 +472,23 @@ def study() -> dict:
             for salt in tqdm(range(SALTS), desc="Salts")]
     scores, taken = [run[0] for run in runs], [run[1] for run in runs]
     judged = json.loads(JUDGED.read_text("utf8"))
-    met = np.array([times_met().get(one["lemma"], 0) for one in judged["items"]])
-    result = summarize(items, scores, items.right)
-    strict = summarize(items, scores, items.best)
     chosen = {name: Counter(str(setting) for one in taken for setting in one[name]).most_common(3)
               for name in taken[0]}
+    first = ~items.later
     return {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
             "numpy": np.__version__, "scikit-learn": sklearn.__version__,
             "gensim": gensim.__version__, "wordnet": SOURCES["wordnet"].version,
             "settings": {"salts": SALTS, "folds": FOLDS, "penalties": PENALTIES,
                          "settings": SETTINGS, "picture_weights": PICTURE_WEIGHTS,
                          "order_weights": ORDER_WEIGHTS},
-            "n": len(items.rows), "n_aside": len(judged["aside"]),
-            "n_eligible": len(order_to_judge(emoji)),
-            "n_subgroups": len(set(items.subgroups)),
-            "senses_each": float(np.mean(np.bincount(items.item))),
-            "several_right": int((np.bincount(items.item, items.right) > 1).sum()),
-            "judged": judged["date"], **result,
-            "best_only": {name: strict[name] for name in ("chance", "methods", "gains")},
-            "frequency": by_frequency(items, result["hits"], met), "chosen": chosen,
-            "subgroups": items.subgroups.tolist(), "picks": picks(items, scores[0])}
+            "judged": judged["date"], "n_eligible": len(order_to_judge(emoji)),
+            "n_aside": len(judged["aside"]),
+            "senses_each": float(np.bincount(items.item)[first].mean()),
+            "several_right": int((np.bincount(items.item, items.right) > 1)[first].sum()),
+            **both_kinds(items, scores, first, CLAIMS),
+            "later": both_kinds(items, scores, items.later, LATER_CLAIMS), "chosen": chosen,
+            "subgroups": items.subgroups.tolist(), "counted_items": items.counted.tolist(),
+            "picks": picks(items, scores[0])}
 
 
 def main() -> None:
