@@ -364,6 +364,7 @@ def cross_fitted(items: Items, fold_of: np.ndarray, keywords: Tried, picture: Tr
         if not suffix:
             lesk = put("lesk", shared, *where)
             put("lesk_order", {"ties": lesk + 1e-3 * items.order}, *where)
+            put("counted_chance", {"rule": items.order * items.counted[items.item]}, *where)
         put("counted_order", {"rule": np.where(items.counted[items.item], items.order, gloss)},
             *where)
     return found, taken
@@ -406,7 +407,8 @@ def run_salt(emoji: Collection, items: Items, vectors: dict[str, Vectors], featu
 GAINS = (("gloss", "first"), ("picture", "first"), ("both", "first"), ("both", "gloss"),
          ("both", "picture"), ("gloss_order", "first"), ("picture_order", "first"),
          ("both_order", "first"), ("both_order", "gloss_order"), ("counted_order", "first"),
-         ("lesk_order", "first"), ("gloss_order", "lesk_order"), ("counted_order", "lesk_order"),
+         ("counted_order", "counted_chance"), ("gloss", "counted_chance"),
+         ("lesk_order", "counted_chance"), ("lesk_order", "first"), ("gloss_order", "lesk_order"), ("counted_order", "lesk_order"),
          ("gloss_plain", "first"), ("gloss", "lesk"), ("picture", "picture_shuffled"),
          ("both", "both_shuffled"), ("gloss", "gloss.random"), ("picture", "picture.random"),
          ("both", "both.random"), ("both_order", "both_order.random"),
@@ -459,6 +461,17 @@ def picks(items: Items, scores: dict[str, np.ndarray]) -> dict[str, list[str]]:
             for name, values in scores.items()}
 
 
+def backwards() -> dict[str, float]:
+    """Share of the nouns with several senses that list them in the order of WordNet's file of
+    definitions from its end: of those whose first sense was never met, and of the others."""
+    several = {lemma: senses for lemma, senses in noun_senses().items() if len(senses) > 1}
+    is_so = {True: [], False: []}
+    for lemma, senses in several.items():
+        is_so[times_met().get(lemma, 0) > 0].append(list(senses) == sorted(senses)[::-1])
+    return {"n_uncounted": len(is_so[False]), "n_counted": len(is_so[True]),
+            "uncounted": float(np.mean(is_so[False])), "counted": float(np.mean(is_so[True]))}
+
+
 def study() -> dict:
     """The whole record."""
     emoji = load_emoji()
@@ -482,7 +495,7 @@ def study() -> dict:
                          "settings": SETTINGS, "picture_weights": PICTURE_WEIGHTS,
                          "order_weights": ORDER_WEIGHTS},
             "judged": judged["date"], "n_eligible": len(order_to_judge(emoji)),
-            "n_aside": len(judged["aside"]),
+            "n_aside": len(judged["aside"]), "backwards": backwards(),
             "senses_each": float(np.bincount(items.item)[first].mean()),
             "several_right": int((np.bincount(items.item, items.right) > 1)[first].sum()),
             **both_kinds(items, scores, first, CLAIMS),
