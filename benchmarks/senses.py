@@ -1,11 +1,12 @@
 """From an emoji's name to the right sense in WordNet: by definitions, by the picture, by both.
 
-`python benchmarks/senses.py` writes senses.json beside it in about a minute of one core. What is
-right was judged by hand before any method ran: senses_judged.json, with its rule. `--draw` prints
+`python benchmarks/senses.py` writes senses.json beside it in about two minutes of one core. What
+is right was judged by hand before any method ran: senses_judged.json, with its rule. `--draw` prints
 the order in which emoji are judged, each with its candidate senses shuffled.
 """
 
 import argparse
+import inspect
 import json
 import platform
 import re
@@ -334,8 +335,9 @@ def combine(first: np.ndarray, second: np.ndarray | None, order: np.ndarray | No
             for w, v in product(pictures, orders)}
 
 
-def cross_fitted(items: Items, fold_of: np.ndarray, keywords: Tried, picture: Tried, shuffled: Tried,
-                 shared: Tried, suffix: str) -> tuple[dict[str, np.ndarray], dict[str, list]]:
+def cross_fitted(items: Items, fold_of: np.ndarray, keywords: Tried, picture: Tried,
+                 shuffled: Tried, shared: Tried, suffix: str
+                 ) -> tuple[dict[str, np.ndarray], dict[str, list]]:
     """Scores of all senses by each method, every setting chosen on the items of other folds.
 
     fold_of : of each concept. Items of the second list get what the whole first list chose.
@@ -383,8 +385,8 @@ def run_salt(emoji: Collection, items: Items, vectors: dict[str, Vectors], featu
     """Scores of all senses by all methods, and the settings taken, with the folds and pictures
     of one salt."""
     texts = [kind.concepts[idf] for kind in vectors.values() for idf in IDF]
-    code = content_key(Path(__file__).read_text("utf8").split("# Choosing on")[0])
-    key = content_key("guesses", code, salt, features[::50], *texts)
+    code = [inspect.getsource(part) for part in (guess_texts, folds_of)]
+    key = content_key("guesses", code, PENALTIES, FOLDS, salt, features[::50], *texts)
     guesses = cached_array("senses", key,
                            lambda: guess_texts(emoji, features, texts, salt, near))
     folds, other = folds_of(emoji, salt), other_pictures(items, salt)
@@ -406,13 +408,14 @@ def run_salt(emoji: Collection, items: Items, vectors: dict[str, Vectors], featu
 
 GAINS = (("gloss", "first"), ("picture", "first"), ("both", "first"), ("both", "gloss"),
          ("both", "picture"), ("gloss_order", "first"), ("picture_order", "first"),
-         ("both_order", "first"), ("both_order", "gloss_order"), ("counted_order", "first"),
-         ("counted_order", "counted_chance"), ("gloss", "counted_chance"),
-         ("lesk_order", "counted_chance"), ("lesk_order", "first"), ("gloss_order", "lesk_order"), ("counted_order", "lesk_order"),
-         ("gloss_plain", "first"), ("gloss", "lesk"), ("picture", "picture_shuffled"),
-         ("both", "both_shuffled"), ("gloss", "gloss.random"), ("picture", "picture.random"),
-         ("both", "both.random"), ("both_order", "both_order.random"),
-         ("counted_order", "counted_order.random"))
+         ("both_order", "first"), ("both_order", "gloss_order"), ("lesk_order", "first"),
+         ("counted_order", "first"), ("counted_order", "counted_chance"),
+         ("counted_chance", "first"), ("gloss", "counted_chance"),
+         ("lesk_order", "counted_chance"), ("gloss_order", "lesk_order"),
+         ("counted_order", "lesk_order"), ("gloss_plain", "first"), ("gloss", "lesk"),
+         ("picture", "picture_shuffled"), ("both", "both_shuffled"), ("gloss", "gloss.random"),
+         ("picture", "picture.random"), ("both", "both.random"),
+         ("both_order", "both_order.random"), ("counted_order", "counted_order.random"))
 CLAIMS = (("gloss", "first"), ("picture", "first"), ("both", "gloss"), ("both_order", "first"))
 LATER_CLAIMS = (("counted_order", "first"),)
 
