@@ -1,8 +1,8 @@
 """From an emoji's name to the right sense in WordNet: by definitions, by the picture, by both.
 
 `python benchmarks/senses.py` writes senses.json beside it in about two minutes of one core. What
-is right was judged by hand before any method ran: senses_judged.json, with its rule. `--draw` prints
-the order in which emoji are judged, each with its candidate senses shuffled.
+is right stands in senses_judged.json, with its rule and what was known when it was judged.
+`--draw 20` prints the first 20 emoji to judge, each with its candidate senses shuffled.
 """
 
 import argparse
