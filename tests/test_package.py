@@ -13,7 +13,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A module imports only from modules to its left; data's modules also from each other.
 ORDER = ["cache", "data", "text", "word2vec_blocks", "word2vec", "vision", "video_files", "video",
          "metrics", "significance", "retrieval", "search", "estimators", "fusion", "fisher",
-         "towers", "caption_towers", "ladder", "protocol", "ledger", "prepare", "check", "viz"]
+         "towers", "caption_towers", "ladder", "protocol", "rivals", "ledger", "prepare",
+         "check", "viz"]
 
 
 def relative(path: Path) -> str:
