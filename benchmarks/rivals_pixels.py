@@ -41,7 +41,7 @@ from mmfuse_utils.cache import cache_dir, content_key, write_then_rename
 from mmfuse_utils.data import Collection, load_emoji
 from mmfuse_utils.data.collection import Split
 from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
-from mmfuse_utils.towers import concept_batches, contrastive_loss, make_tower
+from mmfuse_utils.towers import concept_batches, contrastive_loss, descend, make_tower
 
 OUTPUT = Path(__file__).with_suffix(".json")
 REVISION = 1                        # of what is computed; a new one starts from nothing
@@ -218,18 +218,17 @@ def learn(name: str, rows: dict[str, np.ndarray], labels: np.ndarray, lr: float,
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * n_batches,
                                                    pct_start=0.1)
+
+    def loss_of(some: np.ndarray) -> torch.Tensor:
+        ink = moved(ink_of(SIDE)[some], generator)
+        return functional.cross_entropy(model(ink), target[some])
+
     curve, best = [], None
     looks = set(np.linspace(0, epochs, LOOKS + 1).round().astype(int))
     for epoch in range(1, epochs + 1):
         model.train()
-        for some in torch.randperm(len(train), generator=generator).tensor_split(n_batches):
-            some = train[some.numpy()]
-            loss = functional.cross_entropy(model(moved(ink_of(SIDE)[some], generator)),
-                                            target[some])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+        order = torch.randperm(len(train), generator=generator).tensor_split(n_batches)
+        descend([[train[some.numpy()] for some in order]], loss_of, optimizer, schedule)
         if epoch in looks:
             right = {part: float(np.mean(named(model, some) == labels[some])) for part, some
                      in (("train", train[:500]), ("validation", rows["validation"]))}
@@ -346,6 +345,15 @@ def pretrained() -> EfficientNet:
     return network.eval()
 
 
+@torch.inference_mode()
+def before_last_block(network: EfficientNet, pixels: torch.Tensor) -> torch.Tensor:
+    """Maps of normalized pictures up to where `TunedTower` begins."""
+    maps = functional.relu6(network._bn0(network._conv_stem(pixels)))
+    for block in network._blocks[:-1]:
+        maps = block(maps)
+    return maps
+
+
 @cache
 def early_maps() -> torch.Tensor:
     """What the pretrained network makes of each picture before its last block: (n, 192, 4, 4)."""
@@ -355,12 +363,8 @@ def early_maps() -> torch.Tensor:
     if not path.exists():
         found = []
         for rows in np.array_split(np.arange(len(emoji.pictures)), 400):
-            with torch.inference_mode():
-                pixels = torch.from_numpy(emoji.load_pictures(rows)).permute(0, 3, 1, 2)
-                x = functional.relu6(network._bn0(network._conv_stem(backbone.preprocess(pixels))))
-                for block in network._blocks[:-1]:
-                    x = block(x)
-            found.append(x.half().numpy())
+            pixels = torch.from_numpy(emoji.load_pictures(rows)).permute(0, 3, 1, 2)
+            found.append(before_last_block(network, backbone.preprocess(pixels)).half().numpy())
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_then_rename(path) as temporary, temporary.open("wb") as file:
             np.save(file, np.concatenate(found))
@@ -416,36 +420,39 @@ def look(task: Task, towers: nn.ModuleList, images: Images) -> dict[str, float]:
     return found | {"mrr": mean_reciprocal_rank(ranks(table, np.arange(len(table))))}
 
 
+def stepper(towers: nn.ModuleList, rates: tuple[float, float], steps: int
+            ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with a step length for what is pretrained and one for all else, and their course."""
+    old = ("1.block", "1.widen", "1.even")
+    named = list(towers.named_parameters())
+    sides = ([part for name, part in named if name.startswith(old)],
+             [part for name, part in named if not name.startswith(old)])
+    groups = [{"params": side, "lr": lr} for side, lr in zip(sides, rates, strict=True) if side]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.1)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in groups], total_steps=steps, pct_start=0.1)
+
+
 def train_towers(task: Task, towers: nn.ModuleList, images: Images, augmented: bool,
                  rates: tuple[float, float], epochs: int, every: int, seed: int) -> dict:
-    """Train a word tower and a picture tower together by the contrastive loss.
+    """Train a word tower and a picture tower together; the test at the epoch chosen.
 
     rates : step length of what is pretrained, and of all else.
     """
     words, view = towers
-    new = [part for name, part in towers.named_parameters()
-           if not name.startswith(("1.block", "1.widen", "1.even"))]
-    old = [part for name, part in towers.named_parameters()
-           if name.startswith(("1.block", "1.widen", "1.even"))]
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    settings = [{"params": part, "lr": lr} for part, lr in zip((old, new), rates, strict=True)
-                if part]
-    optimizer = torch.optim.AdamW(settings, weight_decay=0.1)
-    steps = epochs * max(1, len(task.split.train) // 128)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in settings], total_steps=steps, pct_start=0.1)
+    optimizer, schedule = stepper(towers, rates, epochs * max(1, len(task.split.train) // 128))
+
+    def loss_of(rows: np.ndarray) -> torch.Tensor:
+        pictures = moved(images(rows), generator) if augmented else images(rows)
+        return contrastive_loss(words(task.texts[task.concepts[rows]]), view(pictures),
+                                TEMPERATURE)
+
     best, curve = None, [[0, *rounded(look(task, towers, images))]]
     for epoch in range(1, epochs + 1):
         towers.train()
-        for some in concept_batches(task.concepts[task.train], 128, rng):
-            rows = task.train[some]
-            pictures = moved(images(rows), generator) if augmented else images(rows)
-            loss = contrastive_loss(words(task.texts[task.concepts[rows]]), view(pictures),
-                                    TEMPERATURE)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+        batches = concept_batches(task.concepts[task.train], 128, rng)
+        descend([[task.train[some] for some in batches]], loss_of, optimizer, schedule)
         if epoch % every == 0:
             seen = look(task, towers, images)
             curve.append([epoch, *rounded(seen)])
@@ -560,10 +567,11 @@ def work() -> Iterator[tuple[str, Callable[[dict], dict | list[dict]]]]:
     for salt in range(SALTS):
         yield from networks(salt, EPOCHS)
     yield from towers(1)
-    yield from networks(0, [most], ".long", times=LONGER)
     for salt in range(SALTS):
         yield from networks(salt, [most], ".random", deal=True)
     yield from towers(2)
+    for salt in range(SALTS):
+        yield from networks(salt, [most], ".long", times=LONGER)
 
 
 def gathered(content: dict[str, dict]) -> dict:

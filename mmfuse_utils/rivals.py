@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 
 from mmfuse_utils.metrics import check_count
 from mmfuse_utils.retrieval import unit_rows
-from mmfuse_utils.vision import Backbone
+from mmfuse_utils.vision import DEVICE, Backbone
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -264,10 +264,10 @@ def load_vit(name: str = "vit_b_16") -> Backbone:
             model = torchvision.models.get_model(name, weights=weights)
     except (URLError, ConnectionError, TimeoutError):
         raise WeightsMissing(f"No network to fetch {name}; run this again online.") from None
-    head, model.heads = model.heads.eval(), torch.nn.Identity()
+    head, model.heads = model.heads.eval().to(DEVICE), torch.nn.Identity()
     side = v2.Resize((224, 224), antialias=True)
     even = v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    return Backbone(name, str(weights), model.hidden_dim, model.eval(), head,
+    return Backbone(name, str(weights), model.hidden_dim, model.eval().to(DEVICE), head,
                     v2.Compose([side, v2.ToDtype(torch.float32, scale=True), even]))
 
 
