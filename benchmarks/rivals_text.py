@@ -51,8 +51,8 @@ from mmfuse_utils.retrieval import unit_rows
 from mmfuse_utils.word2vec import WIDE, SkipGram, load_wide_vectors
 
 OUTPUT = Path(__file__).with_suffix(".json")
-SALTS, SEEDS, PENALTIES = range(10), (0, 1, 2), (0.3, 1.0, 3.0)
-KINDS = ("all", "name", "one", "two", "four", "request", "definition")
+SALTS, SEEDS, PENALTY = range(10), (0, 1, 2), 1.0   # the penalty of hybrid search
+KINDS = ("one", "four", "name", "all", "request", "definition")
 SMOOTHING = (None, 1e-3, 1e-4)          # weights a / (a + share of the corpus); None: all alike
 PROMPTS = ("{}", "a picture of {}", "an emoji of {}")
 REQUEST = "could you please find me a picture of {} for my letter"
@@ -174,7 +174,7 @@ def questions(emoji) -> dict[str, list[str]]:
     names = [name[0] for name in emoji.names["en"]]
     things = [with_article(name) or f"the {name}" for name in names]
     return {**{kind: [", ".join(words[:n]) for words in drawn]
-               for kind, n in (("one", 1), ("two", 2), ("four", 4))},
+               for kind, n in (("one", 1), ("four", 4))},
             "name": names, "all": labelled(emoji),
             "request": [REQUEST.format(thing) for thing in things],
             "definition": [known[c][1] if c in known else "" for c in range(len(names))]}
@@ -230,22 +230,24 @@ def kinds_part(salt: int) -> dict:
     task = Task(emoji, emoji.split(salt), salt)
     images, opinion = ladder.three_networks(emoji)
     described = np.array([bool(query) for query in questions(emoji)["definition"]])
-    held, test = task.held, task.test
-    result = {"defined": np.flatnonzero(described[test[0]]).tolist()}
+    known = {"held": described[task.held[0]], "test": described[task.test[0]]}
+    result = {"defined": np.flatnonzero(known["test"]).tolist()}
     for reader, (texts, rows) in readers().items():
         grown = Texts(np.concatenate([texts.concepts, *(row for kind in KINDS
                                                         for row in rows[kind])]), texts.labels)
-        rung = ladder.kernel_and_labels(task, grown, images, opinion, PENALTIES)
+        rung = ladder.kernel_and_labels(task, grown, images, opinion, (PENALTY,))
+        tables = {}                             # all kinds and variants at once: a picture a column
+        for part, (concepts, pictures) in (("held", task.held), ("test", task.test)):
+            asked = np.concatenate([concepts + len(emoji) * (1 + turn)
+                                    for turn in range(3 * len(KINDS))])
+            tables[part] = rung(asked, pictures).reshape(len(KINDS), 3, len(concepts), -1)
         for number, kind in enumerate(KINDS):
-            starts = [len(emoji) * (1 + 3 * number + variant) for variant in range(3)]
-            asked = described[held[0]] if kind == "definition" else slice(None)
-            own = np.arange(len(held[0]))[asked]
-            scores = [np.mean(1 / ranks(rung(held[0][asked] + start, held[1]), own))
-                      for start in starts]
+            taken = {part: np.flatnonzero(among) if kind == "definition" else
+                     np.arange(len(among)) for part, among in known.items()}
+            scores = [np.mean(1 / ranks(table[taken["held"]], taken["held"]))
+                      for table in tables["held"][number]]
             choice = int(np.argmax(scores))
-            asked = described[test[0]] if kind == "definition" else slice(None)
-            found = ranks(rung(test[0][asked] + starts[choice], test[1]),
-                          np.arange(len(test[0]))[asked])
+            found = ranks(tables["test"][number, choice][taken["test"]], taken["test"])
             result[f"{reader} {kind}"] = {"ranks": pack(found), "variant": choice}
     return result
 
@@ -519,7 +521,7 @@ def order_part(kind: str, sizes: dict[str, int]) -> dict:
                   for name, head in free.items()}
         settings["untrained"] = {"chosen": max(scores, key=scores.get), "validation": scores}
         result["untrained"] = [packed(test.judged(free[settings["untrained"]["chosen"]]))]
-    for name, make in (("linear", Linear), ("baskets", Baskets)):
+    for name, make in (("linear", Linear), ("baskets", Baskets))[kind == "random":]:
         heads, rate = tuned(data, held, make)
         settings[name] = {"rate": rate}
         result[name] = [packed(test.judged(head)) for head in heads]
@@ -681,11 +683,12 @@ def main() -> None:
     torch.set_num_threads(1)
     sizes = dict(zip(SIZES, (60, 30, 30), strict=True)) if quick else SIZES
     few = {**sizes, "test": sizes["test"] // 4}
-    work = {"pairs": lambda: about_pairs(sizes), "truth": lambda: truth_part(sizes),
+    work = {"pairs": lambda: about_pairs(sizes), "asked": lambda: questions(load_emoji()),
+            "truth": lambda: truth_part(sizes),
             **{f"order {kind}": lambda kind=kind: order_part(kind, sizes)
                for kind in ("word2vec", "MiniLM", "random")},
             "order MiniLM untrained": lambda: order_part("MiniLM untrained", few),
-            "speed": speed_part, "same": same_part, "asked": lambda: questions(load_emoji()),
+            "speed": speed_part, "same": same_part,
             **{f"salt {salt}": lambda salt=salt: kinds_part(salt)
                for salt in (SALTS[:1] if quick else SALTS)}}
     key = content_key(Path(__file__).read_text("utf8"), quick)
@@ -699,7 +702,7 @@ def main() -> None:
     result = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
               "numpy": np.__version__, "torch": torch.__version__, "gensim": gensim.__version__,
               "transformers": transformers.__version__, "settings": {
-                  "kinds": KINDS, "penalties": PENALTIES, "smoothing": SMOOTHING,
+                  "kinds": KINDS, "penalty": PENALTY, "smoothing": SMOOTHING,
                   "prompts": PROMPTS, "request": REQUEST, "sizes": sizes, "seeds": SEEDS},
               "salts": [content.pop(f"salt {salt}") for salt in SALTS if f"salt {salt}" in content],
               "order": {name.removeprefix("order "): content.pop(name)
