@@ -6,7 +6,7 @@ downloads the weights (about a gigabyte), asks the model about ten splits, and a
 rivals.json beside it, or replaces the one that it has. A dual encoder takes about ten minutes of
 two cores. A cross-attention model reads every pair of text and picture, so it is asked about the
 first split alone, for hours; `--salts` says otherwise. `--tiny clip` tries the script on a small
-untrained network, without a network of the other kind, and writes nothing.
+untrained model; it needs no connection and writes nothing.
 
 Nothing is trained: the form of the text is chosen on the validation concepts of each split, the
 test is read once. The control gives each query the text of another concept.
