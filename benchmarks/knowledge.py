@@ -376,8 +376,11 @@ def singulars(words: str) -> list[str]:
     return [words, *(words.removesuffix(end) + new for end, new in ends if words.endswith(end))]
 
 
-def link(name: str, group: str) -> str | None:
-    """The sense that an emoji's name ends in: its last words, the first sense that fits."""
+def link(name: str, group: str, fitting: bool = True) -> str | None:
+    """The sense that an emoji's name ends in: its last words, the first sense that fits.
+
+    fitting : whether a sense should fit the group; else the first sense of all is taken.
+    """
     senses, file_of = noun_senses()
     words = name.lower().replace("-", " ").split()
     words = words[:next((i for i, word in enumerate(words) if i and word in CUTS), len(words))]
@@ -388,7 +391,8 @@ def link(name: str, group: str) -> str | None:
     for start in range(len(words)):
         for form in singulars(" ".join(words[start:])):
             if form in senses:
-                fits = [sense for sense in senses[form] if file_of[sense] in FILES[group].split()]
+                fits = [sense for sense in senses[form] if fitting
+                        and file_of[sense] in FILES[group].split()]
                 return (fits or senses[form])[0]
     return None
 
@@ -451,7 +455,9 @@ class Pictures:
                       ladder.TEMPERATURES]
         self.senses = [link(name[0], group) for name, group in
                        zip(self.emoji.names["en"], self.emoji.groups, strict=True)]
-        self.labels = [text.tokenize(label) for label in vision.imagenet_labels()]
+        # What a query may know of its own sense: the name alone, not the group.
+        self.asked = [link(name[0], group, fitting=False) for name, group in
+                      zip(self.emoji.names["en"], self.emoji.groups, strict=True)]
 
     def task(self, salt: int) -> ladder.Task:
         """The strict split of one salt."""
@@ -677,9 +683,9 @@ def scaled(similarity: np.ndarray) -> np.ndarray:
         axis=1, keepdims=True)
 
 
-def senses_of(pictures: Pictures, concepts: np.ndarray) -> frozenset[str]:
-    """Senses of the concepts that have one."""
-    return frozenset(filter(None, (pictures.senses[concept] for concept in concepts)))
+def senses_of(concepts: np.ndarray, *tables: list[str | None]) -> frozenset[str]:
+    """Senses of the concepts that have one, by one or more ways of linking."""
+    return frozenset(filter(None, (table[concept] for concept in concepts for table in tables)))
 
 
 def described(pictures: Pictures, concepts: np.ndarray, levels: int = 3) -> list[list[str]]:
@@ -687,7 +693,7 @@ def described(pictures: Pictures, concepts: np.ndarray, levels: int = 3) -> list
     found = []
     for concept in concepts:
         own = set(pictures.tokens[concept])
-        words = [word for name in above(pictures.senses[concept])[1:1 + levels]
+        words = [word for name in above(pictures.asked[concept])[1:1 + levels]
                  for lemma in synsets()[name].lemmas for word in text.tokenize(lemma)]
         found.append([word for word in words if word not in own])
     return found
@@ -711,7 +717,7 @@ def kinds_of_things(pictures: Pictures, task: ladder.Task, found: dict[str, dict
     seen = {word for concept in task.split.train for word in pictures.tokens[concept]}
     answer = {}
     for part, (concepts, gallery) in (("held", task.held), ("test", task.test)):
-        hidden, answer[part] = senses_of(pictures, concepts), {}
+        hidden, answer[part] = senses_of(concepts, pictures.senses), {}
         for judge, rows in relevance(pictures, concepts, queries).items():
             words, table = list(rows), np.array(list(rows.values()))
             senses = [noun_senses()[0][word][0] for word in words]
@@ -740,9 +746,10 @@ def without_pictures(pictures: Pictures, task: ladder.Task, search: Search, nois
     Strength and blend are chosen on the validation concepts.
     """
     def tables(concepts: np.ndarray, gallery: np.ndarray) -> dict:
-        linked = np.flatnonzero([pictures.senses[concept] is not None for concept in concepts])
-        wanted, hidden = concepts[linked], senses_of(pictures, concepts)
-        senses = [pictures.senses[concept] for concept in wanted]
+        linked = np.flatnonzero([pictures.asked[concept] is not None for concept in concepts])
+        wanted = concepts[linked]
+        hidden = senses_of(concepts, pictures.senses, pictures.asked)
+        senses = [pictures.asked[concept] for concept in wanted]
         higher, own = described(pictures, wanted), [pictures.tokens[row] for row in wanted]
         names = [text.tokenize(pictures.emoji.names["en"][concept][0]) for concept in wanted]
 
@@ -764,9 +771,9 @@ def without_pictures(pictures: Pictures, task: ladder.Task, search: Search, nois
 
     held, test = tables(*task.held), tables(*task.test)
     strength = max(SPREADS, key=lambda value: merit_of(held["trees"][value]))
-    hidden = senses_of(pictures, task.test[0])
+    hidden = senses_of(task.test[0], pictures.senses, pictures.asked)
     answer = {"linked": test["linked"].tolist(), "strength": strength, "blends": {}, "hits": {},
-              "same_sense": len(hidden & senses_of(pictures, task.split.train))}
+              "same_sense": len(hidden & senses_of(task.split.train, pictures.senses))}
     rows = {**test["rows"], "tree": test["trees"][strength],
             "tree.random": test["wrong"][strength]}
     for name, (kind, end) in product(("above", "name", "text"),
@@ -842,7 +849,7 @@ def main() -> None:
     splits = range(1 if quick else SALTS)
     record["salts"] = [
         kept(f"split-{salt}", key, lambda salt=salt: one_split(pictures, vectors, found, salt))
-        | {"tree": kept(f"place-{salt}", key, lambda salt=salt: one_place(
+        | {"tree": kept(f"name-{salt}", key, lambda salt=salt: one_place(
             pictures, vectors, found, salt))} for salt in splits]
     names = pictures.emoji.names["en"]
     record = {"date": time.strftime("%Y-%m-%d"), "versions": {
@@ -856,7 +863,9 @@ def main() -> None:
                              for name in SETS}},
         "chosen": chosen, "queries": queries_of(pictures, vectors),
         "senses": {name[0]: sense for name, sense in zip(names, pictures.senses, strict=True)
-                   if sense}, **record}
+                   if sense},
+        "asked": {name[0]: sense for name, sense in zip(names, pictures.asked, strict=True)
+                  if sense}, **record}
     if not quick:
         with write_then_rename(OUTPUT) as temporary:
             temporary.write_text(json.dumps(record, ensure_ascii=False, indent=None,

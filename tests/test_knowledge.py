@@ -112,6 +112,7 @@ def test_a_name_is_linked_by_its_last_words_and_a_fitting_sense():
     for name, group, part in (("ewe", "animals-nature", "sheep"), ("fire engine", "travel-places",
                               "fire"), ("tiger face", "animals-nature", "feline")):
         assert part in table[study.link(name, group)].gloss
+    assert "people" in table[study.link("ewe", "animals-nature", fitting=False)].gloss
     assert study.link("grinning face", "smileys-emotion") is None
     dog = study.link("dog", "animals-nature")
     assert "carnivore" in [table[name].lemmas[0] for name in study.above(dog)]
@@ -162,6 +163,7 @@ def test_recorded_senses_are_those_of_the_rule():
     for concept in range(0, len(emoji), 50):
         name = emoji.names["en"][concept][0]
         assert RECORD["senses"].get(name) == study.link(name, emoji.groups[concept])
+        assert RECORD["asked"].get(name) == study.link(name, emoji.groups[concept], False)
 
 
 def test_new_words_stand_in_no_training_text():
