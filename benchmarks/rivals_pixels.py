@@ -8,8 +8,9 @@ Two questions, three splits (salts) each:
 
 - A vision transformer and a small convolutional network of equal cost name the group of pictures
   of concepts that they have never seen, trained from scratch on ever more pictures. Both have the
-  same augmentations, steps and tuning; a linear model on the pixels and one on a pretrained
-  network's features stand beside them.
+  same augmentations and tuning by validation (two rates; with most pictures the rate is known
+  and two lengths of training are tried instead); a linear model on the pixels and one on a
+  pretrained network's features stand beside them.
 - Two towers by the contrastive loss: on a pretrained network's features, from pixels alone, and
   with the pretrained network's last layers trained as well. Three seeds each; the test is read
   once, at the epoch that validation chooses.
@@ -257,7 +258,7 @@ def one_network(name: str, salt: int, n: int, epochs: int, rates: tuple[float, .
     result = {"lr": best["lr"], "validation": round(best["validation"], 4),
               "tried": [round(run["validation"], 4) for run in tried], "curve": best["curve"],
               "hits": packed(named(best["model"], rows["test"]) == truth[rows["test"]])}
-    if (name, salt, deal, n, epochs) == ("vit", 0, False, max(EPOCHS), EPOCHS[max(EPOCHS)]):
+    if (name, salt, deal, n) == ("vit", 0, False, max(EPOCHS)):
         result["weights"] = kept_weights(best["weights"])
     return result
 
@@ -585,6 +586,9 @@ def gathered(content: dict[str, dict]) -> dict:
         else:
             ending = ".random" if last == "random" else ""
             result["towers"].setdefault(salt, {})[f"{method}{ending}"] = piece
+    for sizes in result["networks"].values():
+        for n, found in sizes.items():
+            found.update(chosen(found, int(n)))
     for salt in result["networks"]:
         rows = parts(emoji, int(salt))
         most = np.bincount(truth[rows["train"]]).argmax()
@@ -592,6 +596,20 @@ def gathered(content: dict[str, dict]) -> dict:
             "pictures": {part: len(some) for part, some in rows.items()},
             "most_frequent": packed(truth[rows["test"]] == most),
             "clusters": emoji.clusters[emoji.pictures.concept_row[rows["test"]]].tolist()}
+    return result
+
+
+def chosen(found: dict[str, dict], n: int) -> dict[str, dict]:
+    """Each network as it is after the usual or the longer training, as validation prefers; and
+    both, without their weights."""
+    result = {}
+    for name in MODELS:
+        runs = {ending: {**found[f"{name}{key}"], "epochs": times * EPOCHS[n]}
+                for ending, key, times in (("short", "", 1), ("long", ".long", LONGER))
+                if f"{name}{key}" in found}
+        result[name] = max(runs.values(), key=lambda run: run["validation"])
+        result |= {f"{name}.{ending}": {key: value for key, value in run.items()
+                                        if key != "weights"} for ending, run in runs.items()}
     return result
 
 
