@@ -1,6 +1,6 @@
 """What learning from pixels adds: attention against convolution, and towers that see pixels.
 
-`python benchmarks/rivals_pixels.py` writes rivals_pixels.json beside it in about half an hour of
+`python benchmarks/rivals_pixels.py` writes rivals_pixels.json beside it in about twenty minutes of
 one core; it goes on where an interrupted run stopped. With `--quick` it runs a few epochs of one
 split and writes nothing.
 
