@@ -1,5 +1,7 @@
 """Words of all languages of the book, also of those that write no spaces between them."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -102,7 +104,7 @@ def test_a_split_strict_in_a_language_keeps_the_test_and_drops_from_the_rest(lan
     assert set(strict.train) <= set(english.train)
     assert set(strict.validation) <= set(english.validation)
     words = [set(entry) for entry in concept_tokens(emoji, lang, keywords=False)]
-    counts = {w: sum(w in entry for entry in words) for entry in words for w in entry}
+    counts = Counter(w for entry in words for w in entry)
     held = set().union(*(words[row] for row in strict.test))
     shared = {w for row in strict.train for w in words[row] & held}
     allowed = near.STOP_WORDS | {w for w in shared if counts[w] > near.COMMON or len(w) == 1}
