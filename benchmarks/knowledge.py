@@ -1,6 +1,6 @@
 """What a dictionary's relations add to word vectors, for the chapter on knowledge graphs.
 
-`python benchmarks/knowledge.py` writes knowledge.json beside it in about twenty minutes of one
+`python benchmarks/knowledge.py` writes knowledge.json beside it in about nine minutes of one
 core; it goes on where an interrupted run stopped. With `--quick` it runs one split and writes
 nothing.
 
