@@ -16,6 +16,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from mmfuse_utils.data.sources import SOURCES
+
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -129,7 +131,8 @@ def test_readme_and_makefile_name_the_same_targets():
 def test_readme_says_what_it_costs_before_the_first_command():
     readme = read("README.md")
     first_command = readme.index("```bash")
-    for fact in ("3 GB", "7 GB", "50 MB", "https://pytorch.org/get-started/locally/"):
+    data = f"{10 * round(sum(source.size for source in SOURCES.values()) / 1e7)} MB"
+    for fact in ("3 GB", "7 GB", data, "https://pytorch.org/get-started/locally/"):
         assert fact in readme[:first_command]
 
 
