@@ -578,7 +578,8 @@ def one_split(salt: int, most: int | None) -> dict:
         result[part] = {"curves": follow(network, case, np.array(list(tables.values())),
                                          sides=2 if part == "test" else 1), "orders": list(tables)}
         if part == "test":
-            some = ["random", "center", "ink", "words: regions", "words: occlusion"]
+            some = ["random", "center", "ink", "words: regions", "words: less white",
+                    "words: occlusion"]
             gray = follow(network, case, np.array([tables[name] for name in some]), GRAY, sides=1)
             result |= {"gray": {"curves": gray, "orders": some},
                 "subgroups": protocol.subgroups[:most].tolist(),

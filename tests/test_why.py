@@ -157,6 +157,12 @@ def test_where_maps_change_sums_to_one(network, images):
     assert np.allclose(np.sum(why.reach(network, images), axis=1), 1, atol=1e-3)
 
 
+def chosen(row):
+    """The explanation that validation chooses on a split."""
+    areas = row["validation"]["areas"]
+    return min(why.METHODS, key=lambda name: np.mean(areas[f"words: {name}"]))
+
+
 def test_the_record_is_whole():
     recorded = json.loads(why.OUTPUT.read_text("utf8"))
     assert len(recorded["salts"]) == len(recorded["plain"]) == len(why.SALTS)
@@ -171,6 +177,8 @@ def test_the_record_is_whole():
                 row["test"]["areas"])
             assert np.mean(row["test"]["whole"][model]) > np.mean(row["test"]["empty"][model])
         assert all(len(hits) == n for hits in row["hits"].values())
+        assert {f"words: {name}" for name in set(map(chosen, recorded["salts"]))} <= set(
+            row["gray"]["areas"])           # what validation chooses is followed in gray, too
     assert all(len(values) == why.CHECKED for values in recorded["salts"][0]["sanity"].values())
     for part in recorded["plain"]:
         assert np.allclose(np.sum(part["reach"], axis=1), 1, atol=2e-3)
@@ -190,7 +198,7 @@ def fragment(names):
              [[0.0] * 15 + [2.0], [0.0] * 15 + [1.0], [0.0] * 15 + [1.0]]]
     told = json.dumps({name: names["WORDS"]["pointer"][name] for name in ("place", "says")})
     row = ('<div class="row" data-parts="{}"><div class="stage"><div class="grid">{}</div></div>'
-           '<div class="side">{}<p aria-live="polite"></p></div></div>')
+           '<div class="side">{}<p class="told"></p></div></div>')
     boxes = ["<div class='mmfuse-point' data-words='" + told + "'>" + row.format(
         table, '<span class="place"></span>' * 16, "".join(
             f'<button type="button" data-word="{word}">{word}</button>'
@@ -217,6 +225,8 @@ def test_pointing_at_a_word_shows_its_regions(tmp_path, open_page):  # noqa: F81
     assert first.inner_text() == "+4.0"                                 # by keyboard
     tab.keyboard.press("Enter")
     tab.keyboard.press("Tab")
+    assert first.inner_text() == "\N{MINUS SIGN}1.0"
+    assert boxes[0].locator("[aria-pressed=true]").inner_text() == "cat"    # not the one shown
     tab.keyboard.press("Tab")
     assert first.inner_text() == "+4.0"                                 # Enter keeps it
     assert boxes[0].locator("[aria-pressed=true]").inner_text() == "cat"
