@@ -60,6 +60,7 @@ PIECES = {"analyzer": "char_wb", "ngram_range": (1, 4), "lowercase": False}
 WORDS = {"analyzer": str.split, "lowercase": False}
 COMPANY = {"vector_size": 100, "window": 20, "min_count": 1, "sample": 1e-3, "sg": 1,
            "negative": 5, "epochs": 15, "alpha": 0.05, "seed": 1, "workers": 1}
+WIDE_CONTROL = 1000             # numbers of a random vector beside methods of thousands
 COVERED = 0.95                  # of the concepts have a name and keywords
 # What "best" is chosen from, by validation, in each salt.
 MENU = ("words", "pieces", "both", "pivots", "learned", "learned_plus", "company", "turned",
@@ -304,11 +305,11 @@ def procrustes_vectors(collection: Collection, split: Split, lang: str,
 
 
 @cache
-def random_texts(lang: str) -> np.ndarray:
+def random_texts(lang: str, dim: int = 100) -> np.ndarray:
     """The control: every word of the language has a random vector."""
     words = sorted({word for words in tokens(lang) for word in words})
-    vectors = KeyedVectors(100)
-    vectors.add_vectors(words, np.random.default_rng(0).standard_normal((len(words), 100)))
+    vectors = KeyedVectors(dim)
+    vectors.add_vectors(words, np.random.default_rng(0).standard_normal((len(words), dim)))
     return text.sentence_vectors(tokens(lang), vectors)
 
 
@@ -378,6 +379,13 @@ def check_turn(vectors: np.ndarray, english: np.ndarray) -> None:
     np.testing.assert_allclose(turn(vectors, english), expected, atol=1e-3)
 
 
+def control_part(lang: str, salt: int) -> dict:
+    """Random vectors wide enough to keep a language's words apart, as words and pieces do."""
+    task = task_of(salt, lang)
+    return {"random": Maps(task).ask(make_block(task.split.train,
+                                                random_texts(lang, WIDE_CONTROL)))}
+
+
 def encoder_part(lang: str, salt: int) -> dict:
     """(e) A multilingual contextual encoder, alone and with pieces."""
     task = task_of(salt, lang)
@@ -386,10 +394,13 @@ def encoder_part(lang: str, salt: int) -> dict:
     return {"encoder": Maps(task).ask(block), "encoder_plus": Maps(task).ask(add(block, pieces))}
 
 
-def strictness_part(lang: str, salt: int) -> dict:
+def strictness_part(lang: str, salt: int, asked: str | None = None) -> dict:
     """Words and pieces: strict in English alone, cut to the size of, and strict in the language.
 
     All three choose and are tested on the same concepts.
+
+    asked : the language of the texts; another than `lang` shows what the training concepts
+        that are dropped have given by what they are, not by words of `lang`.
     """
     english, strict = task_of(salt).split, task_of(salt, lang).split
     ids = emoji("en").ids
@@ -399,7 +410,7 @@ def strictness_part(lang: str, salt: int) -> dict:
     found = {}
     for name, train in trains.items():
         task = ladder.Task(emoji("en"), Split(train, strict.validation, strict.test), salt)
-        found[name] = Maps(task).ask(plain_blocks(lang, train)["both"])
+        found[name] = Maps(task).ask(plain_blocks(asked or lang, train)["both"])
     return found | {name: len(train) for name, train in zip(
         ("n_english", "n_cut", "n_strict"), trains.values(), strict=True)}
 
@@ -607,9 +618,12 @@ def jobs(quick: bool) -> Iterator[tuple[str, Callable[[], dict]]]:
     for salt in salts:
         for lang in languages:
             yield f"ladder {lang} {salt}", lambda lang=lang, salt=salt: ladder_part(lang, salt)
+            yield f"control {lang} {salt}", lambda lang=lang, salt=salt: control_part(lang, salt)
         for lang in languages[1:]:
             yield (f"strictness {lang} {salt}",
                    lambda lang=lang, salt=salt: strictness_part(lang, salt))
+            yield (f"related {lang} {salt}",
+                   lambda lang=lang, salt=salt: strictness_part(lang, salt, "en"))
         yield f"many {salt}", lambda salt=salt: many_part(salt)
         yield f"mixed {salt}", lambda salt=salt: mixed_part(salt)
     for lang in UNSPACED if not quick else ():
@@ -620,6 +634,9 @@ def jobs(quick: bool) -> Iterator[tuple[str, Callable[[], dict]]]:
     for lang in full[:2 if quick else None]:
         for salt in salts[:5]:
             yield f"world {lang} {salt}", lambda lang=lang, salt=salt: world_part(lang, salt)
+            if lang not in languages:
+                yield (f"control {lang} {salt}",
+                       lambda lang=lang, salt=salt: control_part(lang, salt))
     for lang in languages:
         for salt in salts:
             yield f"encoder {lang} {salt}", lambda lang=lang, salt=salt: encoder_part(lang, salt)
@@ -649,7 +666,8 @@ def describe(done: dict) -> dict:
             "numpy": np.__version__, "sklearn": sklearn.__version__,
             "settings": {"penalties": PENALTIES, "label_weights": LABEL_WEIGHTS,
                          "temperature": TEMPERATURE, "learned_penalty": LEARNED_PENALTY,
-                         "company": COMPANY, "covered": COVERED, "menu": MENU, "many": MANY},
+                         "company": COMPANY, "wide_control": WIDE_CONTROL, "covered": COVERED,
+                         "menu": MENU, "many": MANY},
             "languages": LANGUAGES, "coverage": covered(),
             "concepts": [[emoji("en").ids[row] for row in task_of(salt).split.test]
                          for salt in SALTS], "pieces": done}
