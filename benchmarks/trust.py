@@ -70,7 +70,7 @@ TONE_STYLES = ("noto", "twemoji", "openmoji")
 GENDERS = ("", "man ", "woman ")
 TONES = ("", "light", "medium-light", "medium", "medium-dark", "dark")
 # Raise a part's version when its code changes, so that its kept result is made anew.
-VERSIONS = {"inversion": 1, "membership": 2, "private ridge": 2, "private towers": 1, "words": 1,
+VERSIONS = {"inversion": 2, "membership": 3, "private ridge": 2, "private towers": 1, "words": 1,
             "people": 1}
 
 
@@ -140,14 +140,24 @@ def read_back(texts: Sequence[Sequence[str]], rows: np.ndarray, vectors: KeyedVe
 
     told : whether the attacker knows how many different words there are.
     """
-    dictionary = unit_rows(vectors.vectors).astype(np.float32)
-    true = [{vectors.key_to_index[word] for word in words} for words in texts]
+    true = numbers_of(texts, vectors)
     most = np.array([len(words) if told else 40 for words in true])
-    found = []
-    for start in range(0, len(texts), 100):
+    return scores_of(words_read(rows, vectors, tolerance, most), true)
+
+
+def numbers_of(texts: Sequence[Sequence[str]], vectors: KeyedVectors) -> list[set[int]]:
+    """The rows of each text's words."""
+    return [{vectors.key_to_index[word] for word in words} for words in texts]
+
+
+def words_read(rows: np.ndarray, vectors: KeyedVectors, tolerance: float, most: np.ndarray
+               ) -> list[set[int]]:
+    """What pursuit finds in each row."""
+    dictionary, found = unit_rows(vectors.vectors).astype(np.float32), []
+    for start in range(0, len(rows), 100):
         part = slice(start, start + 100)
         found += pursue(rows[part], dictionary, most[part], tolerance)
-    return scores_of([set(words) for words in found], true)
+    return [set(words) for words in found]
 
 
 def scores_of(found: Sequence[set], true: Sequence[set]) -> np.ndarray:
@@ -163,20 +173,26 @@ def scores_of(found: Sequence[set], true: Sequence[set]) -> np.ndarray:
 
 def guesses(texts: Sequence[Sequence[str]], clusters: np.ndarray, rows: np.ndarray,
             vectors: KeyedVectors) -> dict[str, np.ndarray]:
-    """Two baselines that are told the number of words: frequent ones, and the nearest ones.
-
-    Frequent words are counted in the texts of the same kind whose cluster is another one's half.
-    """
-    true = [{vectors.key_to_index[word] for word in words} for words in texts]
-    half = clusters % 2
-    frequent = [[word for word, _ in Counter(word for words, own in zip(true, half, strict=True)
-                                             if own != side for word in words).most_common(60)]
-                for side in (0, 1)]
-    common = [set(frequent[side][:len(words)]) for side, words in zip(half, true, strict=True)]
+    """Two baselines that are told the number of words: frequent ones, and the nearest ones."""
+    true = numbers_of(texts, vectors)
+    common = frequent_words(true, clusters, [len(words) for words in true])
     dictionary, nearest = unit_rows(vectors.vectors), []
     for row, words in zip(rows, true, strict=True):
         nearest.append(set(np.argpartition(-(dictionary @ row), len(words))[:len(words)].tolist()))
     return {"frequent": scores_of(common, true), "nearest": scores_of(nearest, true)}
+
+
+def frequent_words(true: Sequence[set], clusters: np.ndarray, counts: Sequence[int]) -> list[set]:
+    """So many of the most frequent words for each text, counted in the other half of the clusters.
+
+    >>> frequent_words([{1, 2}, {3}, {1}], np.array([0, 1, 2]), [1, 2, 2])
+    [{3}, {1, 2}, {3}]
+    """
+    half = np.asarray(clusters) % 2
+    frequent = [[word for word, _ in Counter(word for words, own in zip(true, half, strict=True)
+                                             if own != side for word in words).most_common(60)]
+                for side in (0, 1)]
+    return [set(frequent[side][:n]) for side, n in zip(half, counts, strict=True)]
 
 
 def text_codes(known: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -210,7 +226,12 @@ def inversion(quick: bool) -> dict:
                  **guesses(texts, clusters, rows, vectors)}
         for code, arrive in codes.items():
             spread = np.sqrt(np.mean(np.square(unit_rows(arrive(known)) - known).sum(axis=1)))
-            found[code] = read_back(texts, unit_rows(arrive(rows.astype(float))), vectors, spread)
+            named = words_read(unit_rows(arrive(rows.astype(float))), vectors, spread,
+                               np.full(len(texts), 40))
+            true = numbers_of(texts, vectors)
+            found[code] = scores_of(named, true)
+            found[f"{code}.frequent"] = scores_of(frequent_words(
+                true, clusters, [len(words) for words in named]), true)
         result[name] = {"clusters": clusters.tolist(), "lengths": lengths.tolist(),
                         "words": [len(set(words)) for words in texts],
                         "scores": {key: table.round(4).tolist() for key, table in found.items()}}
@@ -284,40 +305,48 @@ def trained_on(member: np.ndarray, probe: np.ndarray, alpha: float) -> Iterator[
 
 
 def trained_privately(member: np.ndarray, probe: np.ndarray, seed: int) -> Iterator[tuple]:
-    """Clipped ridge without noise and with it, for the same attack."""
-    rows, texts, pictures = clipped_rows()
-    x, y, penalty = rows[member], texts[member], 100.0
-    fitted = ridge(x, y, penalty)
-    rng = np.random.default_rng(seed)
-    for name, epsilon in (("clipped ridge", np.inf), ("private ridge 8", 8.0),
-                          ("private ridge 1", 1.0)):
-        noise = 0 if np.isinf(epsilon) else rng.standard_normal(fitted.shape) * (
-            sensitivity(penalty) * gaussian_scale(epsilon, DELTA))
-        yield name, unit_rows(texts) @ unit_rows(pictures[probe] @ (fitted + noise)).T
+    """Clipped ridge without noise and with it, for the same attack, with the chosen penalties."""
+    base, (rows, texts, pictures) = load_protocol(), clipped_rows()
+    noise = np.random.default_rng(1000 + seed)
+    shown = base.emoji.pictures.concept_row
+    mine = np.flatnonzero(member[shown])
+    yield "few directions", (unit_rows(texts) @ unit_rows(pictures[probe] @ ridge(
+        pictures[mine], texts[shown[mine]], CHOSEN["inf"])).T)
+    for name, epsilon, penalty in (
+            ("clipped ridge", np.inf, CHOSEN["inf"]),
+            ("clipped ridge, large penalty", np.inf, CHOSEN["8"]),
+            ("private ridge 8", 8.0, CHOSEN["8"]), ("private ridge 1", 1.0, CHOSEN["1"])):
+        fitted = ridge(rows[member], texts[member], penalty)
+        if np.isfinite(epsilon):
+            fitted = fitted + noise.standard_normal(fitted.shape) * (
+                sensitivity(penalty) * gaussian_scale(epsilon, DELTA))
+        yield name, unit_rows(texts) @ unit_rows(pictures[probe] @ fitted).T
 
 
-def one_membership(seed: int, alpha: float) -> np.ndarray:
-    """Attack scores of every concept, and hits at ten, by `MODELS`: (n_models, 5, n)."""
-    member, probe = halves(seed)
+def one_membership(models: Iterator[tuple], expected: Sequence[str]) -> np.ndarray:
+    """Attack scores of every concept, and hits at ten, by model: (n_models, 5, n)."""
     names, tables = [], []
-    for name, similarity in chain(trained_on(member, probe, alpha),
-                                  trained_privately(member, probe, seed)):
+    for name, similarity in models:
         names.append(name)
         tables.append([*attacks(similarity).values(), hits(similarity)])
-    if names != MODELS:
-        raise RuntimeError(f"Expected {MODELS}, got {names}.")
+    if names != list(expected):
+        raise RuntimeError(f"Expected {expected}, got {names}.")
     return np.array(tables, np.float32)
 
 
 def membership(quick: bool) -> dict:
     """Areas, rates and curves of the attack that shadow runs prefer, with intervals."""
     alpha = chosen_alpha(load_protocol()).alpha
-    key = content_key("membership 3", alpha, EPOCHS, load_protocol().features[::100],
+    key = content_key("membership 4", alpha, EPOCHS, load_protocol().features[::100],
                       load_protocol().texts)
-    runs = {}
+    runs, own = {}, content_key(key, "private 1", CHOSEN)
     for seed in [*SHADOWS, *(SEEDS[:2] if quick else SEEDS)]:
-        runs[seed] = cached_array("trust", f"{key}-{seed}",
-                                  lambda seed=seed: one_membership(seed, alpha))
+        where = halves(seed)
+        runs[seed] = np.concatenate([
+            cached_array("trust", f"{key}-{seed}", lambda where=where: one_membership(
+                trained_on(*where, alpha), MODELS[:-5])),
+            cached_array("trust", f"{own}-{seed}", lambda seed=seed, where=where: one_membership(
+                trained_privately(*where, seed), MODELS[-5:]))])
         ties = rankdata(runs[seed][:, 3], axis=1) / (runs[seed].shape[-1] + 1)
         runs[seed][:, 2] += ties        # of equal ranks, the smaller loss is the firmer
     member = {seed: halves(seed)[0] for seed in runs}
@@ -326,16 +355,20 @@ def membership(quick: bool) -> dict:
         areas = [np.mean([auc(*split_by(runs[seed][i, way], member[seed])) for seed in SHADOWS])
                  for way in range(4)]
         way = int(np.argmax(areas))
-        result[name] = {"attack": ATTACKS[way], "shadow": float(max(areas)), **summary(
-            [runs[seed][i, way] for seed in runs if seed not in SHADOWS],
-            [runs[seed][i, 4] for seed in runs if seed not in SHADOWS],
-            [member[seed] for seed in runs if seed not in SHADOWS])}
+        seeds = [seed for seed in runs if seed not in SHADOWS]
+        for label, sides in ((name, seeds), ("towers 40, other half", np.roll(seeds, 1).tolist())):
+            if label == name or name == "towers 40":        # the members of another seed: none
+                result[label] = {"attack": ATTACKS[way], "shadow": float(max(areas)), **summary(
+                    [runs[seed][i, way] for seed in seeds],
+                    [runs[seed][i, 4] for seed in seeds], [member[seed] for seed in sides])}
     return {"alpha": alpha, "concepts": len(load_emoji()), "models": result}
 
 
 MODELS = ["ridge", "ridge, small penalty", "ridge, other picture", "ridge.random", "kernel",
           *(f"towers {epochs}" for epochs in EPOCHS), "towers 40, other picture",
-          "towers 40.random", "clipped ridge", "private ridge 8", "private ridge 1"]
+          "towers 40.random", "few directions", "clipped ridge", "clipped ridge, large penalty",
+          "private ridge 8", "private ridge 1"]
+CHOSEN = {"inf": 3.0, "8": 3000.0, "1": 10_000.0}      # penalties that `private_ridge` chooses
 ATTACKS = ("cosine", "above the mean", "rank", "loss")
 
 

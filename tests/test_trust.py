@@ -73,6 +73,11 @@ def test_attacks_are_firmer_where_a_text_holds_to_its_own_picture():
         assert scores.shape == (4,) and scores[0] > scores[1:].max()
 
 
+def test_as_many_frequent_words_as_asked_for_from_other_clusters():
+    true = [{1, 2}, {1, 3}, {4}, {4, 5}]
+    assert study.frequent_words(true, [0, 2, 1, 3], [1, 2, 1, 1]) == [{4}, {4, 5}, {1}, {1}]
+
+
 def test_halves_are_equal_and_drawn_anew():
     first, second = (study.halves(seed)[0] for seed in (0, 1))
     assert first.sum() == len(first) // 2
@@ -238,7 +243,9 @@ def test_the_record_has_what_the_page_reads(recorded):
     assert len(news["lengths"]) >= 500
     for table in news["scores"].values():
         assert np.shape(table) == (3, len(news["lengths"]))
-    assert set(recorded["membership"]["models"]) == set(study.MODELS)
+    assert {f"{code}.frequent" for code in ("bits.32", "signs.13", "int8.100")} <= set(
+        news["scores"])
+    assert set(recorded["membership"]["models"]) == {*study.MODELS, "towers 40, other half"}
     for row in recorded["membership"]["models"].values():
         assert len(row["auc"]) == len(study.SEEDS)
         assert row["area"][0] == pytest.approx(np.mean(row["auc"]))
@@ -259,6 +266,15 @@ def test_no_recorded_run_spent_more_than_it_promised(recorded):
     assert max(recorded["private ridge"]["rows"]) <= study.MOST_ROWS
     assert recorded["membership"]["concepts"] // 2 <= study.MOST_ROWS
     assert {"8", "8.random", "inf", "inf.random"} <= recorded["private towers"]["hits"].keys()
+
+
+def test_the_maps_that_are_attacked_are_those_whose_hits_are_quoted(recorded):
+    penalties = recorded["private ridge"]["penalties"]
+    assert study.CHOSEN == {name: penalties[name] for name in study.CHOSEN}
+
+
+def test_recorded_attack_finds_nothing_where_there_is_nothing(recorded):
+    assert abs(recorded["membership"]["models"]["towers 40, other half"]["area"][0] - 0.5) < 0.02
 
 
 def test_recorded_private_attacks_stay_below_what_the_promise_allows(recorded):
