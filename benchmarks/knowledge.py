@@ -292,6 +292,7 @@ class Vectors:
                 "counter-fitted": counterfit(near, self.apart, self.synonyms, keep),
                 "half told": counterfit(near, self.apart[~self.held], self.synonyms, keep),
                 "half told, hard": counterfit(near, self.apart[~self.held], self.synonyms, HARD),
+                "none told, hard": counterfit(near, self.apart[:0], self.synonyms, HARD),
                 "graph": walked, "joined": np.hstack([self.plain, walked]),
                 "joined noise": np.hstack([self.plain, unit_rows(noise)]), "random": noise}
 
@@ -340,7 +341,7 @@ def opposites_part(vectors: Vectors, kinds: dict[str, np.ndarray]) -> dict:
             "cosines": {name: {group: cosines(kinds[name], pairs).round(4).tolist()
                                for group, pairs in groups.items()}
                         for name in ("plain", "retrofitted", "half told", "half told, hard",
-                                     "random")}}
+                                     "none told, hard", "random")}}
 
 
 # From a picture's name to a sense, and up the tree
@@ -842,9 +843,9 @@ def main() -> None:
     grid = kept("grid", key, vectors.grid)
     chosen = kept("chosen", key, lambda: vectors.chosen(grid))
     kinds = vectors.kinds(chosen)
-    found = {kind: rows for kind, rows in kinds.items() if not kind.startswith("half told")}
+    found = {kind: rows for kind, rows in kinds.items() if " told" not in kind}
     record = {"ratings": kept("ratings", key, lambda: ratings_part(vectors, found)),
-              "opposites": kept("opposites", key, lambda: opposites_part(vectors, kinds))}
+              "opposites": kept("opposites-none", key, lambda: opposites_part(vectors, kinds))}
     pictures = Pictures()
     splits = range(1 if quick else SALTS)
     record["salts"] = [
