@@ -7,7 +7,7 @@ For each salt and language, near-duplicates in English or in that language leave
 validation. All methods of a language are text vectors or kernels for one map: the ladder's kernel
 regression from pictures (three networks) to texts, fitted on the mean kernel of each concept's
 pictures. Validation chooses penalties and methods; the test concepts are asked once, with one
-picture each. The JSON holds which test concepts each method put right, packed into bits. What was
+picture each. For English and Chinese the ladder's highest rung is run, too. The JSON holds which test concepts each method put right, packed into bits. What was
 finished is kept in the cache. Part "segmenters" needs the packages of `SEGMENTERS`; part "ladder"
 reads vectors of dictionaries and of a contextual encoder from `languages_words.py`.
 """
@@ -32,7 +32,7 @@ import torch
 from gensim.models import KeyedVectors, Word2Vec
 from scipy import sparse
 from scipy.linalg import orthogonal_procrustes
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.metrics.pairwise import euclidean_distances
 from tqdm import tqdm
 
@@ -46,9 +46,11 @@ from mmfuse_utils.data.segment import segment
 from mmfuse_utils.data.sources import package_path
 from mmfuse_utils.data.splits import hash_text
 from mmfuse_utils.data.words import tokens as whole_runs
+from mmfuse_utils.fusion import KernelMap
 from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
 from mmfuse_utils.protocol import hits
-from mmfuse_utils.retrieval import unit_rows
+from mmfuse_utils.retrieval import cosine_similarity, unit_rows
+from mmfuse_utils.word2vec import load_wide_vectors
 
 OUTPUT = Path(__file__).with_suffix(".json")
 VERSION = 1                     # of the pieces in the cache: to be raised with what makes them
@@ -60,6 +62,7 @@ PIECES = {"analyzer": "char_wb", "ngram_range": (1, 4), "lowercase": False}
 WORDS = {"analyzer": str.split, "lowercase": False}
 COMPANY = {"vector_size": 100, "window": 20, "min_count": 1, "sample": 1e-3, "sg": 1,
            "negative": 5, "epochs": 15, "alpha": 0.05, "seed": 1, "workers": 1}
+PIECE_WEIGHTS = (0.0, 0.5, 1.0)  # beside word vectors and words, in the highest rung
 WIDE_CONTROL = 1000             # numbers of a random vector beside methods of thousands
 COVERED = 0.95                  # of the concepts have a name and keywords
 # What "best" is chosen from, by validation, in each salt.
@@ -455,6 +458,90 @@ def script_of(char: str) -> str:
     return {"Hiragana": "Han", "Katakana": "Han"}.get(name, name)
 
 
+# The highest rung of the ladder, in two languages
+
+@cache
+def english_words(lang: str) -> list[list[str]]:
+    """English words of each concept's texts: its own, or those of all their glosses."""
+    if lang == "en":
+        return tokens("en")
+    dictionary = lw.load_dictionary(lang)
+    return [[english for word in words for gloss in dictionary.get(word, ()) for english in gloss]
+            for words in lw.dictionary_tokens(tokens(lang), dictionary)]
+
+
+@cache
+def wide_texts(lang: str) -> np.ndarray:
+    """Mean vectors of 300 numbers, of English words or through the dictionary."""
+    if lang == "en":
+        return text.sentence_vectors(tokens("en"), load_wide_vectors())
+    return lw.dictionary_texts(emoji(lang), lang, load_wide_vectors())
+
+
+def top_texts(lang: str, train: np.ndarray) -> tuple[ladder.Texts, ladder.Texts, ladder.Texts]:
+    """Word vectors, English words and the language's own pieces, each with the class names."""
+    labels = [text.tokenize(label) for label in vision.imagenet_labels()]
+    model = TfidfVectorizer(analyzer=list, dtype=np.float32)
+    model.fit([*(english_words(lang)[row] for row in train), *labels])
+    pieces = tfidf(counts(lang, "pieces"), train, sublinear=True).toarray()
+    return (ladder.Texts(wide_texts(lang), text.sentence_vectors(labels, load_wide_vectors())),
+            ladder.Texts(*(model.transform(words).toarray()
+                           for words in (english_words(lang), labels))),
+            ladder.Texts(pieces, np.zeros((len(labels), pieces.shape[1]), np.float32)))
+
+
+class TopRung:
+    """The ladder's kernel and class names, for many texts of one split: pictures are mapped once.
+
+    What `KernelMap` finds for any texts is a mean of theirs, with the weights that it finds for
+    the concepts' own columns.
+    """
+
+    def __init__(self, task: ladder.Task) -> None:
+        images, self.opinions = ladder.three_networks(emoji("en"))
+        own = (task.pairs[:, None] == task.split.train).astype(np.float32)
+        model = KernelMap(1.0).fit(own, images[task.train])
+        self.task, self.shares = task, np.zeros((len(images), own.shape[1]), np.float32)
+        rows = np.concatenate([task.held[1], task.test[1]])
+        self.shares[rows] = model.embed_image(images[rows])
+
+    def learned(self, texts: np.ndarray) -> ladder.Rung:
+        """`ladder.kernel` with a penalty of 1."""
+        center, known = texts[self.task.pairs].mean(axis=0), texts[self.task.split.train]
+        return lambda concepts, pictures: cosine_similarity(
+            texts[concepts] - center, self.shares[pictures] @ known)
+
+    def named(self, texts: ladder.Texts) -> ladder.Rung:
+        """`ladder.soft_conse`."""
+        def rung(temperature: float) -> ladder.Rung:
+            even = self.opinions ** (1 / temperature)
+            even /= even.sum(axis=1, keepdims=True)
+            center = texts.concepts[self.task.split.train].mean(axis=0)
+            middle = even[self.task.train].mean(axis=0)
+            return lambda concepts, pictures: cosine_similarity(
+                texts.concepts[concepts] - center, (even[pictures] - middle) @ texts.labels)
+        return self.task.choose(rung(temperature) for temperature in ladder.TEMPERATURES)
+
+    def both(self, texts: ladder.Texts) -> ladder.Rung:
+        """`ladder.kernel_and_labels`."""
+        return ladder.add_scores(self.task, self.learned(texts.concepts), self.named(texts))
+
+
+def top_part(lang: str, salt: int) -> dict:
+    """`ladder.with_words` for a language that has English words, without and with its pieces."""
+    task = task_of(salt, lang)
+    vectors, words, pieces = top_texts(lang, task.split.train)
+    top, found = TopRung(task), []
+    for weight in ladder.WORD_WEIGHTS:
+        plain = ladder.join(vectors, words, weight)
+        for share in PIECE_WEIGHTS:
+            rung = top.both(ladder.join(plain, pieces, share) if share else plain)
+            found.append({"mrr": task.score(rung), "words": weight, "pieces": share,
+                          "t2i": hits(rung(*task.test)), "i2t": hits(rung(*task.test).T)})
+    return {"top": max(found, key=lambda one: one["mrr"]),
+            "plain": max((one for one in found if not one["pieces"]), key=lambda one: one["mrr"])}
+
+
 # Many descriptions of a concept
 
 def described(train: np.ndarray, languages: Sequence[str], penalty: float = 0.3) -> Block:
@@ -624,6 +711,8 @@ def jobs(quick: bool) -> Iterator[tuple[str, Callable[[], dict]]]:
                    lambda lang=lang, salt=salt: strictness_part(lang, salt))
             yield (f"related {lang} {salt}",
                    lambda lang=lang, salt=salt: strictness_part(lang, salt, "en"))
+        for lang in ("en", "zh"):
+            yield f"top {lang} {salt}", lambda lang=lang, salt=salt: top_part(lang, salt)
         yield f"many {salt}", lambda salt=salt: many_part(salt)
         yield f"mixed {salt}", lambda salt=salt: mixed_part(salt)
     for lang in UNSPACED if not quick else ():
@@ -666,8 +755,9 @@ def describe(done: dict) -> dict:
             "numpy": np.__version__, "sklearn": sklearn.__version__,
             "settings": {"penalties": PENALTIES, "label_weights": LABEL_WEIGHTS,
                          "temperature": TEMPERATURE, "learned_penalty": LEARNED_PENALTY,
-                         "company": COMPANY, "wide_control": WIDE_CONTROL, "covered": COVERED,
-                         "menu": MENU, "many": MANY},
+                         "company": COMPANY, "wide_control": WIDE_CONTROL,
+                         "piece_weights": PIECE_WEIGHTS, "covered": COVERED, "menu": MENU,
+                         "many": MANY},
             "languages": LANGUAGES, "coverage": covered(),
             "concepts": [[emoji("en").ids[row] for row in task_of(salt).split.test]
                          for salt in SALTS], "pieces": done}
