@@ -135,11 +135,14 @@ def test_the_record_is_whole():
         assert RECORD["concepts"][salt] == [emoji.ids[row] for row in test]
     wanted = {f"{part} {lang} {salt}" for salt in salts for lang in LANGUAGES
               for part in ("ladder", "encoder")}
+    wanted |= {f"control {lang} {salt}" for salt in salts for lang in LANGUAGES}
+    wanted |= {f"related {lang} {salt}" for salt in salts for lang in LANGUAGES[1:]}
     wanted |= {f"{part} {salt}" for part in ("many", "mixed") for salt in salts}
     assert wanted <= set(PIECES)
     covered = [lang for lang, share in RECORD["coverage"].items() if share >= study.COVERED]
     assert set(LANGUAGES) <= set(covered)
-    assert all(f"world {lang} 0" in PIECES for lang in covered)
+    assert all(f"{part} {lang} {salt}" in PIECES for lang in covered for salt in range(5)
+               for part in ("world", "control"))
 
 
 def test_what_is_best_was_chosen_by_validation():
@@ -151,13 +154,25 @@ def test_what_is_best_was_chosen_by_validation():
             assert not piece["without_dictionary"]["chosen"].startswith("dictionary")
 
 
+def test_a_wide_control_keeps_words_apart():
+    narrow, wide = (study.random_texts("zh", dim) for dim in (100, study.WIDE_CONTROL))
+    assert (narrow.shape[1], wide.shape[1]) == (100, 1000)
+    apart = [np.abs(rows[:100] @ rows[:100].T - np.eye(100)).mean() for rows in (narrow, wide)]
+    assert apart[1] < apart[0]
+
+
 def test_the_goal_follows_from_the_record():
-    hit = {(lang, name): np.mean([unpack(PIECES[f"ladder {lang} {salt}"][name]["t2i"])
-                                  for salt in range(10)])
-           for lang in LANGUAGES for name in ("best", "random")}
-    assert hit["zh", "best"] > 0.8 * hit["en", "best"]
-    assert all(hit[lang, "best"] > max(hit[lang, "random"], 0.15) for lang in LANGUAGES)
-    strict, cut = (np.mean([unpack(PIECES[f"strictness {lang} {salt}"][name]["t2i"])
+    hit = {lang: np.mean([unpack(PIECES[f"ladder {lang} {salt}"]["best"]["t2i"])
+                          for salt in range(10)]) for lang in LANGUAGES}
+    blind = {lang: np.mean([unpack(PIECES[f"control {lang} {salt}"]["random"]["t2i"])
+                            for salt in range(10)]) for lang in LANGUAGES}
+    fusion = json.loads(study.OUTPUT.with_name("fusion.json").read_text("utf8"))
+    ladder = np.mean([np.frombuffer(base64.b64decode(salt["strict"]["words"]["t2i"]), np.uint8)
+                      <= 10 for salt in fusion["salts"]])
+    assert hit["zh"] > 0.8 * hit["en"] and hit["zh"] < 0.8 * ladder
+    assert all(hit[lang] > max(blind[lang], 0.15) for lang in LANGUAGES)
+    given = {part: np.mean([unpack(PIECES[f"{part} {lang} {salt}"]["cut"]["t2i"])
+                            - unpack(PIECES[f"{part} {lang} {salt}"]["strict"]["t2i"]).astype(float)
                             for salt in range(10) for lang in LANGUAGES[1:]])
-                   for name in ("strict", "cut"))
-    assert cut > strict
+             for part in ("strictness", "related")}
+    assert given["strictness"] > given["related"] > 0
