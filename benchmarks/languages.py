@@ -9,8 +9,8 @@ regression from pictures (three networks) to texts, fitted on the mean kernel of
 pictures. Validation chooses penalties and methods; the test concepts are asked once, with one
 picture each. For English and Chinese the ladder's highest rung is run, too. The JSON holds which
 test concepts each method put right, packed into bits. What was finished is kept in the cache.
-Part "segmenters" needs the packages that `segmenters` names; part "ladder" reads vectors of dictionaries
-and of a contextual encoder from `languages_words.py`.
+Part "segmenters" needs the packages that `segmenters` names; part "ladder" reads vectors of
+dictionaries and of a contextual encoder from `languages_words.py`.
 """
 
 import argparse
