@@ -177,3 +177,11 @@ def test_the_goal_follows_from_the_record():
                             for salt in range(10) for lang in LANGUAGES[1:]])
              for part in ("strictness", "related")}
     assert given["strictness"] > given["related"] > 0
+
+
+def test_english_by_the_highest_rung_is_the_ladders_own_query_by_query():
+    ladder = json.loads((study.OUTPUT.parent / "fusion.json").read_text("utf8"))
+    for salt, entry in enumerate(ladder["salts"]):
+        found = np.frombuffer(base64.b64decode(entry["strict"]["words"]["t2i"]), np.uint8)
+        np.testing.assert_array_equal(unpack(PIECES[f"top en {salt}"]["plain"]["t2i"]),
+                                      found <= 10)
