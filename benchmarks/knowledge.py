@@ -165,14 +165,6 @@ def retrofit(rows: np.ndarray, table: sparse.csr_array, strength: float, rounds:
     return moved
 
 
-def retrofit_exactly(rows: np.ndarray, table: sparse.csr_array, strength: float) -> np.ndarray:
-    """The same as the solution of one sparse linear system."""
-    degree = table.sum(axis=1)
-    laplacian = sparse.diags_array(degree) - table
-    system = sparse.diags_array(np.maximum(degree, 1)) + strength * laplacian
-    return splu(system.tocsc()).solve(np.maximum(degree, 1)[:, None] * rows)
-
-
 def counterfit(rows: np.ndarray, apart: np.ndarray, near: np.ndarray, keep: float,
                steps: int = 80, rate: float | None = None, alike: float = 0.6) -> np.ndarray:
     """Opposites pushed to cosine 0 or less, synonyms drawn to `alike` or more: unit rows.
@@ -420,11 +412,11 @@ def below() -> dict[str, list[str]]:
 
 def subtree(sense: str) -> list[str]:
     """A sense and all senses below it."""
-    found = {sense: None}
-    for name in (todo := [sense]):
-        new = [child for child in below().get(name, ()) if child not in found]
-        found.update(dict.fromkeys(new))
-        todo += new
+    level, found = [sense], {sense: None}
+    while level:
+        level = [child for name in level for child in below().get(name, ())]
+        level = list(dict.fromkeys(child for child in level if child not in found))
+        found.update(dict.fromkeys(level))
     return list(found)
 
 
