@@ -95,7 +95,8 @@ def environments():
 
 @pytest.mark.parametrize(("extras", "files"), [
     ((), ("requirements.txt",)),
-    (("book", "classroom", "test"), ("requirements.txt", "requirements-dev.txt")),
+    (("book", "classroom", "scale", "service", "test"),
+     ("requirements.txt", "requirements-dev.txt")),
 ])
 def test_pins_satisfy_the_ranges_everywhere(project, extras, files):
     ranges = [*project["dependencies"],

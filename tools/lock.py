@@ -34,7 +34,7 @@ def main():
     parser.add_argument("-c", "--constraint", action="append", default=[],
                         help="a file of extra constraints, for instance an older torch pair")
     constraints = parser.parse_args().constraint
-    everything = compile_pins(["book", "classroom", "test"], constraints)
+    everything = compile_pins(["book", "classroom", "scale", "service", "test"], constraints)
     pinned = ROOT / "requirements-dev.txt"
     pinned.write_text("\n".join(everything) + "\n")
     readers = compile_pins([], [*constraints, str(pinned)])
