@@ -30,6 +30,8 @@ from traitlets import Any
 LARGEST = 20 * 2**20        # bytes of a notebook file
 KEPT = 2**22                # characters of a kernel's messages
 CELL_SECONDS, SECONDS = 30, 120
+WRITTEN = "written"         # the cell of the answer that is graded by hand
+SOURCE = 20_000             # characters of an answer that the instructor's page may need
 STUDENT, NOT_RUN = "student", "NotRun"
 MEMORY = 4 * 2**30          # bytes of address space for this process
 # Run after each test: where these false statements do not fail, someone has disarmed the tests.
@@ -254,8 +256,18 @@ def report(notebook, points):
             tests.append({"test": cell_id(cell), "points": points[cell_id(cell)] if fair else 0,
                           "error": error_of(cell)})
     answers = {cell_id(cell): error_of(cell) for cell in cells if is_solution(cell)}
+    sources = {cell_id(cell): plain(cell.source.expandtabs(4), SOURCE) for cell in cells
+               if is_solution(cell)}
     return {"armed": armed, "stopped": notebook.metadata["stopped"], "tests": tests,
-            "answers": answers}
+            "answers": answers, "sources": sources}
+
+
+def written_answer(submitted):
+    """The answer that is graded by hand, "" where there is none."""
+    for cell in submitted.cells:
+        if cell_id(cell) == WRITTEN and isinstance(cell.source, str):
+            return plain(cell.source.expandtabs(4), SOURCE)
+    return ""
 
 
 def main():
@@ -271,7 +283,7 @@ def main():
         submitted = read_submission(options.submission)
         notebook, points = autograde(options.course, options.name, submitted, options.isolation,
                                      options.result)
-        result = report(notebook, points)
+        result = report(notebook, points) | {"written": written_answer(submitted)}
     except SubmissionError as error:
         result = {"problem": str(error)}
     write_result(options.result, result)
