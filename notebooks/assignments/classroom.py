@@ -1,10 +1,11 @@
 """What an assignment needs beside NumPy: the data of your course, and checks that explain."""
 
 import builtins
+import functools
 import linecache
 import re
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
 import numpy as np
 from IPython import get_ipython
@@ -14,6 +15,7 @@ TEST = re.compile(r"# (Task \d+, \w+ test)\b")
 PYTHONS_OWN = vars(builtins).copy()
 OF_SETUP = {}       # by name, what the first cell defined
 SEEN = {}           # by title, the text of test cells
+STOPPED = {}        # by name of a function, the error that ended the cell with its definition
 
 
 class Data(SimpleNamespace):
@@ -27,8 +29,8 @@ def load(name):
     """The arrays of an assignment, as attributes; they are read-only, copy what you change."""
     path = HERE / f"{name}.npz"
     if not path.exists():
-        raise FileNotFoundError(f"{path.name} is missing. Keep the notebook, classroom.py and "
-                                f"{path.name} from the zip file together in one folder.")
+        raise FileNotFoundError(f"{path.name} is missing. It comes with the zip file: put it (in "
+                                f"Colab: upload it) beside classroom.py, into {path.parent}.")
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
     for array in arrays.values():
@@ -36,10 +38,11 @@ def load(name):
     return Data(**arrays)
 
 
-def close(actual, expected, why, atol=1e-9):
+def close(actual, expected, why, atol=1e-9, tell=True):
     """Fail with an explanation unless two arrays have one shape and differ by at most atol.
 
-    why : what was computed and what it should be, in a sentence.
+    why : what was computed and what it should be, in a sentence. tell : whether the message holds
+    the right number; what you are to find on paper it does not tell.
 
     >>> close([0.1 + 0.2], [0.3], "a tenth and two tenths are three tenths")
     >>> close(1.0, 2.0, "one is two")
@@ -60,7 +63,8 @@ def close(actual, expected, why, atol=1e-9):
         if yours == f"{wanted[where]:.6g}":
             yours = (f"a number that is off by {got[where] - wanted[where]:.1g}, where {atol:g} "
                      "is allowed")
-        raise AssertionError(f"{_sentence(why)} Expected {right}, got {yours}.")
+        raise AssertionError(f"{_sentence(why)} Expected {right}, got {yours}." if tell else
+                             f"{_sentence(why)} You have {got[where]:.6g}{place}.")
 
 
 def same(actual, expected, why):
@@ -99,6 +103,7 @@ def run_test(source, names=None):
     A scratch cell may give away a name such as `sum` or `data`. The test sees Python's own `sum`
     and the first cell's `data` all the same, while an answer keeps the names it was written with.
     These may be the former ones, too: where the test fails, it is tried once more with them.
+    A message also says which function has changed its argument, or is not there, and why.
 
     >>> names = {"np": np, "sum": np.sum}
     >>> exec("def total(rows): return sum(rows, axis=0)", names)
@@ -111,11 +116,12 @@ def run_test(source, names=None):
                   if value is not former.get(name, value)}
     title = f"<{TEST.match(source)[1] if TEST.match(source) else 'test'}>"
     linecache.cache[title] = len(source), None, source.splitlines(True), title  # for tracebacks
-    code = compile(source, title, "exec")
+    code, changed = compile(source, title, "exec"), []
     try:
-        _run_beside(code, names, given_away)
-    except Exception:
+        _run_beside(code, names, given_away, changed)
+    except Exception as error:
         if not given_away or not _passes_with_former_names(code, names, given_away):
+            _explain(error, names, changed)
             raise
 
 
@@ -125,10 +131,43 @@ def run_seen(title):
     run_test(SEEN[title])
 
 
-def _run_beside(code, names, given_away):
+def _run_beside(code, names, given_away, changed):
     __tracebackhide__ = True
-    kept = {name: value for name, value in names.items() if name not in given_away}
+    kept = {name: _watched(value, changed)
+            if isinstance(value, FunctionType) and value.__globals__ is names else value
+            for name, value in names.items() if name not in given_away}
     exec(code, {**kept, **OF_SETUP, "__builtins__": PYTHONS_OWN})
+
+
+def _watched(function, changed):
+    """The function, which notes in a list which of its arguments it has changed."""
+    @functools.wraps(function)
+    def call(*arguments, **named):
+        __tracebackhide__ = True
+        before = [x.copy() if isinstance(x, np.ndarray) else None for x in arguments]
+        try:
+            return function(*arguments, **named)
+        finally:
+            for x, copy, name in zip(arguments, before, function.__code__.co_varnames):
+                if copy is not None and x.tobytes() != copy.tobytes():
+                    changed.append(f"{function.__name__} changed its argument {name}")
+
+    return call
+
+
+def _explain(error, names, changed):
+    """Raise an error that tells more than the one that a test ended with, if there is one."""
+    missing = getattr(error, "name", None) if isinstance(error, NameError) else None
+    if missing in STOPPED and missing not in names:
+        raise NameError(f"{missing} is not there, because the cell that defines it stopped with "
+                        f"{STOPPED[missing]}. Mend that cell and run it first.",
+                        name=missing) from None
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        changed = ["A function writes into an array that it was given"]
+    if changed:
+        what = str(error) if isinstance(error, AssertionError) else repr(error)
+        raise AssertionError(f"{_sentence(what)} {changed[0]}, which belongs to the caller: "
+                             "let it work on a copy, as in x = x.copy().") from None
 
 
 def _passes_with_former_names(code, names, given_away):
@@ -136,7 +175,7 @@ def _passes_with_former_names(code, names, given_away):
         del names[name]
     names.update({name: OF_SETUP[name] for name in given_away if name in OF_SETUP})
     try:
-        _run_beside(code, names, {})
+        _run_beside(code, names, {}, [])
         return True
     except Exception:
         return False
@@ -162,6 +201,15 @@ def _note_setup(result):
                          if not name.startswith("_")})
 
 
+def _note_stopped(result):
+    """Remember the functions that a cell was to define, if it has stopped with an error."""
+    error = result.error_before_exec or result.error_in_exec
+    for name in re.findall(r"(?m)^def (\w+)", result.info.raw_cell):
+        STOPPED.pop(name, None)
+        if error:
+            STOPPED[name] = f"{type(error).__name__}: {_short(str(error))}"
+
+
 def _sentence(why):
     return why if why.rstrip(")").endswith((".", "?", "!")) else f"{why}."
 
@@ -184,3 +232,4 @@ def _short(value):
 if get_ipython():
     get_ipython().input_transformers_cleanup.append(_send_to_run_test)
     get_ipython().events.register("post_run_cell", _note_setup)
+    get_ipython().events.register("post_run_cell", _note_stopped)

@@ -79,11 +79,11 @@ def failures(name, folder, answers=(), tests=None):
             if key in graded(name):
                 continue
             exec(compile(answers.get(key, source), f"{name}:{key}", "exec"), namespace)
-        # Each test gets a copy of what setup and answers left, so no test sees another.
+        # What a test defines does not stay, so no test sees another.
         for key, source in code_cells(name):
             if key in (graded(name) if tests is None else tests):
                 try:
-                    exec(compile(source, f"{name}:{key}", "exec"), dict(namespace))
+                    classroom.run_test(source, namespace)
                 except Exception as error:
                     failed[key] = error
     return failed
