@@ -1,9 +1,7 @@
 """The assignments: solutions score all points, stubs none, and wrong answers what they should."""
 
 import ast
-import builtins
 import contextlib
-import doctest
 import functools
 import importlib
 import io
@@ -15,10 +13,9 @@ import sys
 import assignments
 import numpy as np
 import pytest
-from assignments import (SOURCES, NamedStubs, grading, is_picture, list_assignments, make_data,
-                         make_source, read_source)
-from hypothesis import given
-from hypothesis import strategies as st
+from assignments import (SOURCES, NamedStubs, grading, is_picture, is_test, list_assignments,
+                         make_data, make_source, read_source)
+from pasted import pasted_answers
 
 sys.path.insert(0, str(SOURCES))
 import classroom  # noqa: E402  (it lies beside the notebooks, where students have it)
@@ -131,26 +128,56 @@ def test_wrong_answer_loses_its_points(name, task, what, old, new, lost, folder_
         assert isinstance(error, AssertionError) and len(str(error)) > 20, (key, repr(error))
 
 
-@every_assignment
-def test_each_task_has_tests_and_three_wrong_answers(name):
-    tasks = [key.removeprefix("task") for key in stubbed(name)]
-    for task in tasks:
-        assert sum(row[0] == int(task) for row in wrong_answers(name)) >= 3, f"task {task}"
-        assert f"task{task}-public" in graded(name) and f"task{task}-hidden" in graded(name)
+def points_of(name):
+    """Points by test."""
+    return {grading(cell)["grade_id"]: grading(cell)["points"]
+            for cell in read_source(name).cells if is_test(cell)}
 
 
 @every_assignment
-def test_points_add_up_to_thirty_and_a_third_is_hidden(name):
-    points = {grading(cell)["grade_id"]: grading(cell)["points"]
-              for cell in read_source(name).cells if grading(cell).get("grade")}
-    hidden = sum(value for key, value in points.items() if key.endswith("-hidden"))
-    assert sum(points.values()) == 30 and 9 <= hidden <= 11
+def test_points_add_up_to_thirty_and_half_of_them_is_hidden(name):
+    points = points_of(name)
+    assert sum(points.values()) == 30
+    assert sum(value for key, value in points.items() if key.endswith("-hidden")) == 15
     prose = "\n".join(cell.source for cell in read_source(name).cells
                       if cell.cell_type == "markdown")
     for task in stubbed(name):
         number = task.removeprefix("task")
         total = points[f"{task}-public"] + points[f"{task}-hidden"]
         assert re.search(rf"(?m)^## Task {number}\b.*\({total} points?\)$", prose), task
+        for kind in ("public", "hidden"):
+            told = dict(code_cells(name))[f"{task}-{kind}"].splitlines()[0]
+            assert re.search(r"(\d+) point", told)[1] == str(points[f"{task}-{kind}"])
+
+
+@every_assignment
+def test_each_hidden_test_stops_a_wrong_answer_that_the_public_one_lets_pass(name):
+    for task in stubbed(name):
+        lost = [row[4].split() for row in wrong_answers(name) if f"task{row[0]}" == task]
+        assert len(lost) >= 3 and [f"{task}-hidden"] in lost, task
+
+
+@every_assignment
+def test_plausible_wrong_answers_to_all_tasks_get_at_most_half(name):
+    points, best = points_of(name), dict.fromkeys(stubbed(name), 0)
+    for number, *_, lost in wrong_answers(name):
+        task = f"task{number}"
+        kept = sum(points[f"{task}-{kind}"] for kind in ("public", "hidden")
+                   if f"{task}-{kind}" not in lost.split())
+        best[task] = max(best[task], kept)
+    assert sum(best.values()) <= 15, best
+
+
+@every_assignment
+def test_pasting_the_public_tests_own_code_gets_at_most_half(name, folder_of):
+    points, right, best = points_of(name), dict(code_cells(name)), {}
+    for task in stubbed(name):
+        tests = [f"{task}-public", f"{task}-hidden"]
+        for answer in pasted_answers(right[tests[0]], right[task]):
+            failed = failures(name, folder_of(name), stubbed(name) | {task: answer}, tests)
+            got = sum(points[test] for test in tests if test not in failed)
+            best[task] = max(best.get(task, 0), got)
+    assert sum(best.values()) <= 15, best
 
 
 def signature(source):
@@ -189,45 +216,6 @@ def test_every_test_is_known_as_one_by_its_first_line(name):
         if known:
             task, kind = re.fullmatch(r"task(\d+)-(\w+)", key).groups()
             assert known[1] == f"Task {task}, {kind} test"
-
-
-def test_the_examples_of_classroom_hold():
-    result = doctest.testmod(classroom)
-    assert result.attempted > 5 and result.failed == 0
-
-
-PLAIN_NAMES = sorted(name for name in vars(builtins) if name.isalpha())
-
-
-@given(st.dictionaries(st.sampled_from([*PLAIN_NAMES, "np", "data", "close"]),
-                       st.sampled_from([0, None, [1], np.sum, "text"]), min_size=1))
-def test_a_scratch_cell_takes_nothing_from_a_right_answer(scratch):
-    setup = {"np": np, "data": [3, 1, 2], "close": classroom.close}
-    names, answer = {}, "def answer(): return sum(sorted(list(data))) + float(len(range(3)))"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classroom, "OF_SETUP", setup)
-        exec(answer, names)
-        names |= setup | scratch
-        before = dict(names)
-        classroom.run_test("# Task 1, public test\nclose(answer(), max(data) + 6, 'why')\n"
-                           "assert isinstance(np.eye(2), np.ndarray) and sum(data) == 6", names)
-        assert names == before
-
-
-def test_an_answer_keeps_the_names_it_was_written_with_and_a_wrong_one_stays_wrong():
-    names = {"rows": np.eye(3)}
-    exec("from numpy import *\ndef right(x): return sum(x, axis=0).tolist()\n"
-         "def wrong(x): return [sum(x, axis=None)]", names)
-    classroom.run_test("assert right(rows) == [1, 1, 1] and max([1, 2], key=lambda x: -x) == 1",
-                       names)
-    with pytest.raises(AssertionError, match="axis"):
-        classroom.run_test("assert wrong(rows) == [1, 1, 1], 'axis'", names)
-
-
-def test_what_a_test_defines_does_not_stay_in_the_notebook():
-    names = {"answer": 1}
-    classroom.run_test("helper = answer = 2", names)
-    assert names == {"answer": 1}
 
 
 def test_data_cannot_be_swapped(folder_of, monkeypatch):

@@ -95,6 +95,11 @@ def is_solution(cell):
     return bool(grading(cell).get("solution"))
 
 
+def is_test(cell):
+    """Whether a cell tests an answer; a written answer has points as well, given by hand."""
+    return bool(grading(cell).get("grade")) and not is_solution(cell)
+
+
 class NamedStubs(ClearSolutions):
     """Puts in place of each solution an error that names the task and the function."""
 

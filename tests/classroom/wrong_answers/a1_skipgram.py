@@ -5,7 +5,7 @@ Rows: task, what is wrong, text of the solution, text in its place, tests that m
 
 WRONG = [
     (1, "wrong sign", "np.tanh(x / 2)", "np.tanh(-x / 2)", "task1-public task1-hidden"),
-    (1, "forgets the half", "np.tanh(x / 2)", "np.tanh(x)", "task1-public"),
+    (1, "forgets the half", "np.tanh(x / 2)", "np.tanh(x)", "task1-public task1-hidden"),
     (1, "nan at the right", "0.5 * (1 + np.tanh(x / 2))", "np.exp(x) / (1 + np.exp(x))",
      "task1-hidden"),
     (1, "definition as written", "0.5 * (1 + np.tanh(x / 2))", "1 / (1 + np.exp(-x))",
@@ -13,10 +13,10 @@ WRONG = [
     (1, "both branches of where", "0.5 * (1 + np.tanh(x / 2))",
      "np.where(x > 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))", "task1-hidden"),
     (1, "one number becomes an array", "np.tanh(x / 2)", "np.tanh(np.atleast_1d(x) / 2)",
-     "task1-public"),
+     "task1-public task1-hidden"),
     (1, "needs an array", "return 0.5 * (1 + np.tanh(x / 2))",
      "e = np.exp(-np.abs(x))\n    result = e / (1 + e)\n"
-     "    result[x > 0] = 1 - result[x > 0]\n    return result", "task1-public"),
+     "    result[x > 0] = 1 - result[x > 0]\n    return result", "task1-public task1-hidden"),
 
     (2, "positives as negatives", "np.logaddexp(0, -(u @ v))", "np.logaddexp(0, u @ v)",
      "task2-public task2-hidden"),
