@@ -11,7 +11,7 @@ import pytest
 from assignments import SOURCES, grading, is_picture, list_assignments
 from bs4 import BeautifulSoup
 from conftest import ROOT
-from grade_one import CELL_SECONDS, SECONDS
+from clock import CELL_SECONDS, SECONDS
 from handed_in import (BREAK, COURSE, DELETE, ENVIRONMENT, FIRST, FORK, MEMORY, OPEN_FILES, PRINT,
                        SEEK, SPY, STUBBORN, begin_with, disarmed, edited, improved, points,
                        released, right_answer, run_grading, save, solved, strange, stripped,

@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 from assignments import COURSES, course_name, is_current, list_assignments
+from clock import LONGEST
 from feedback import points_of, write_feedback, write_table
-from grade_one import SECONDS, plain
+from grade_one import plain
 from sandbox import bubblewrap_works
 from submissions import choose_course, find_submissions, made_courses, open_submissions
 
@@ -102,7 +103,7 @@ async def run_grade_one(submission, course, isolation):
                 stdout=asyncio.subprocess.DEVNULL, stderr=file)
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), SECONDS + SLACK)
+                await asyncio.wait_for(process.wait(), LONGEST + SLACK)
         finally:                    # also when the instructor stops the grading
             if process.returncode is None:
                 process.kill()

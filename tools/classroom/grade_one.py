@@ -9,34 +9,28 @@ again when all is done: without the first, the trouble was the grader's own.
 import argparse
 import json
 import os
+import re
 import shutil
-import signal
-import subprocess
 import tempfile
-import threading
 from collections import defaultdict
 from pathlib import Path
 
 import nbformat
-from assignments import grading, is_picture, is_solution, nbgrader_settings
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from assignments import grading, is_picture, is_solution, is_test, nbgrader_settings
+from canaries import tricks
+from execution import ENDED, SandboxedExecute, write_result
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
-from nbgrader.preprocessors import Execute
 from sandbox import claim_user, kernel_command
 from sandbox_kernel import set_limits
-from traitlets import Any
 
 LARGEST = 20 * 2**20        # bytes of a notebook file
-KEPT = 2**22                # characters of a kernel's messages
-CELL_SECONDS, SECONDS = 30, 120
 WRITTEN = "written"         # the cell of the answer that is graded by hand
 SOURCE = 20_000             # characters of an answer that the instructor's page may need
-STUDENT, NOT_RUN = "student", "NotRun"
+STUDENT = "student"
 MEMORY = 4 * 2**30          # bytes of address space for this process
-# Run after each test: where these false statements do not fail, someone has disarmed the tests.
-CANARIES = ("# Task 1, hidden test\nassert 1 == 2",
-            "# Task 1, hidden test\nfrom classroom import close\nclose([1.0], [2.0], '1 is 2', 0.5)")
+UNCLEAR = {"name": "Unclear", "message": "The result of this test is not clear. Your instructor "
+                                         "will look at it."}
 
 
 class SubmissionError(Exception):
@@ -64,14 +58,16 @@ def read_submission(path):
 def merge(released, submitted):
     """The handed-out notebook with the student's answers, and their own cells beside these.
 
-    Of the cells that were handed out, only the answers are taken from the submission. An answer
-    whose cell is gone may stand in a cell of the student's own.
+    Of the cells that were handed out, only the answers are taken from the submission, also from a
+    cell that became text by a slip of a key. An answer whose cell is gone may stand in a cell of the
+    student's own.
     """
     known = {cell_id(cell): cell for cell in released.cells if cell_id(cell)}
     answers, own, place = {}, defaultdict(list), "setup"
     for cell in submitted.cells:
         key = cell_id(cell)
-        if cell.cell_type != "code" or (key in known and is_picture(known[key])):
+        answer = key in known and is_solution(known[key]) and known[key].cell_type == "code"
+        if not (answer or cell.cell_type == "code") or (key in known and is_picture(known[key])):
             continue
         if key in known and (not is_solution(known[key]) or key not in answers):
             place, answers[key] = key, cell.source
@@ -82,8 +78,7 @@ def merge(released, submitted):
         if cell.cell_type == "code" and not is_picture(cell):
             if is_solution(cell):
                 cell.source = answers.get(cell_id(cell), "")
-            guards = CANARIES if grading(cell)["grade"] else ()
-            cells += [cell, *map(nbformat.v4.new_code_cell, guards), *own[cell_id(cell)]]
+            cells += [cell, *own[cell_id(cell)]]
     released.cells = cells
     return released
 
@@ -93,77 +88,6 @@ def cell_id(cell):
     told = grading(cell)
     key = told.get("grade_id") if isinstance(told, dict) else None
     return key if isinstance(key, str) else None
-
-
-class SandboxedExecute(Execute):
-    """Runs the cells in the sandbox, within limits, and never takes silence for success."""
-
-    raise_on_iopub_timeout = False      # who prints without end loses the prints, no more
-    result = Any(help="file that tells that the student's code has begun").tag(config=True)
-
-    def preprocess(self, nb, resources, km=None):
-        self.budget, self.stopped, self.ran = KEPT, "", set()
-        timer = threading.Timer(SECONDS, self.stop_kernel)
-        timer.start()
-        try:
-            nb, resources = super().preprocess(nb, resources, km)
-        except (DeadKernelError, CellTimeoutError):
-            if not self.ran:        # the kernel did not start, which is no fault of the student's
-                raise
-            self.stopped = self.stopped or "Python ended while it ran your code"
-        finally:
-            timer.cancel()
-        for i, cell in enumerate(nb.cells):
-            self.keep_errors(cell, i in self.ran)
-        nb.metadata["stopped"] = self.stopped
-        return nb, resources
-
-    def start_new_kernel(self, **options):
-        """Start the kernel with no file of ours open, not even one to complain to."""
-        super().start_new_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-
-    def on_cell_executed(self, **told):
-        """Note which cells the kernel has answered for."""
-        super().on_cell_executed(**told)
-        self.ran.add(told["cell_index"])
-
-    def on_notebook_start(self, **told):
-        """Kernel and grader are connected: take the folder away, so that nothing is left in it."""
-        shutil.rmtree(Path(self.km.connection_file).parent)
-        write_result(self.result, {"unfinished": True, "problem": (
-            "Grading stopped while your code ran, and gave no points. Your instructor will look "
-            "at it.")})
-
-    def stop_kernel(self):
-        """End the kernel and all that it started."""
-        self.stopped = f"The notebook ran for more than {SECONDS} seconds"
-        process = self.km.provisioner.process
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-
-    def process_message(self, msg, cell, cell_index):
-        """Keep the first of what a notebook says; that a cell failed, its reply tells as well."""
-        if msg["msg_type"] != "status":
-            self.budget -= len(repr(msg["content"]))
-            if self.budget < 0:
-                return None
-        return super().process_message(msg, cell, cell_index)
-
-    def keep_errors(self, cell, ran):
-        """Leave only errors as outputs, and add one to a cell that never ran.
-
-        nbgrader would take a warning for a failure and a cell without outputs for a success.
-        """
-        cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
-        if not ran and not cell.outputs:
-            cell.outputs = [nbformat.v4.new_output(
-                "error", ename=NOT_RUN, evalue="this cell did not run.", traceback=[])]
-
-
-def write_result(path, result):
-    path.write_text(json.dumps(result), encoding="utf8")
 
 
 def lay_out(course, name, submitted, folder):
@@ -211,7 +135,7 @@ def autograde(course, name, submitted, isolation, path):
         config = nbgrader_settings(folder)
         config.Autograde.autograde_preprocessors = [
             SandboxedExecute, "nbgrader.preprocessors.SaveAutoGrades"]
-        config.SandboxedExecute.update(kernel_name="sandbox", timeout=CELL_SECONDS, result=path)
+        config.SandboxedExecute.update(kernel_name="sandbox", timeout=None, result=path)
         if isolation == "bubblewrap":       # sockets in a folder, as it has no network
             config.KernelManager.transport = "ipc"
         config.KernelManager.connection_file = str(add_kernel(folder, name, isolation, user))
@@ -225,10 +149,20 @@ def autograde(course, name, submitted, isolation, path):
         return nbformat.read(done, as_version=4), points
 
 
-def error_of(cell):
-    """Name and message of the error that a cell ended with, or None."""
+def error_of(cell, answers=()):
+    """Name and message of the error that a cell ended with, or None.
+
+    answers : cells of answers; where the error came from one of them, its line is told as well.
+    """
     for output in cell.outputs:
-        return {"name": plain(output.ename, 60), "message": plain(output.evalue, 600)}
+        error = {"name": plain(output.ename, 60), "message": plain(output.evalue, 600)}
+        told = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(map(str, output.traceback)))
+        by_count = {str(cell.execution_count): cell.source.splitlines() for cell in answers}
+        for count, line in reversed(re.findall(r"Cell In\[(\d+)\], line (\d{1,6})", told)):
+            if 0 < int(line) <= len(by_count.get(count, ())):
+                return error | {"line": int(line), "code": plain(by_count[count][int(line) - 1],
+                                                                 200)}
+        return error
     return None
 
 
@@ -239,27 +173,38 @@ def plain(text, longest):
 
 
 def report(notebook, points):
-    """What the feedback is made from: points and errors by cell, and whether the tests were armed.
+    """What the feedback is made from: points and errors by cell, and what there is to look at.
 
-    A test counts if the canaries after it failed as they must. RuntimeError when the setup failed,
-    which comes before everything of the student's.
+    A test counts if its canary failed as it must. RuntimeError when the setup failed, which comes
+    before everything of the student's.
     """
-    cells, tests, armed = notebook.cells, [], True
+    cells, tests, look = notebook.cells, [], []
     if error_of(cells[0]):
         raise RuntimeError(f"the setup cell failed: {error_of(cells[0])}")
-    for i, cell in enumerate(cells):
-        if cell_id(cell) and grading(cell)["grade"]:
-            alarms = [(error_of(canary) or {"name": "silence"})["name"]
-                      for canary in cells[i + 1:i + 1 + len(CANARIES)]]
-            armed &= bool(error_of(cell)) or set(alarms) <= {"AssertionError", NOT_RUN}
-            fair = set(alarms) == {"AssertionError"}
-            tests.append({"test": cell_id(cell), "points": points[cell_id(cell)] if fair else 0,
-                          "error": error_of(cell)})
-    answers = {cell_id(cell): error_of(cell) for cell in cells if is_solution(cell)}
-    sources = {cell_id(cell): plain(cell.source.expandtabs(4), SOURCE) for cell in cells
-               if is_solution(cell)}
-    return {"armed": armed, "stopped": notebook.metadata["stopped"], "tests": tests,
-            "answers": answers, "sources": sources}
+    answers = [cell for cell in cells if is_solution(cell)]
+    for cell in filter(is_test, cells):
+        alarm = cell.metadata.get("canary_error", "none there")
+        error = error_of(cell, answers) or (None if alarm not in ("", ENDED) else UNCLEAR)
+        tests.append({"test": cell_id(cell), "points": 0 if error else points[cell_id(cell)],
+                      "error": error})
+        if not alarm:
+            look.append(f"{cell_id(cell)} also passed when its numbers were false")
+    look += [f"{place} uses {', '.join(found)}" for place, found in uses(cells)]
+    return {"armed": not any("passed" in reason for reason in look), "look": look,
+            "stopped": notebook.metadata["stopped"], "tests": tests,
+            "answers": {cell_id(cell): error_of(cell, [cell]) for cell in answers},
+            "sources": {cell_id(cell): plain(cell.source.expandtabs(4), SOURCE)
+                        for cell in answers}}
+
+
+def uses(cells):
+    """(place, names) for each answer or cell of a student's own that uses what few need."""
+    place = "the first cells"
+    for cell in cells[1:]:
+        if is_test(cell):
+            place = f"a cell after {cell_id(cell)}"
+        elif found := tricks(cell.source):
+            yield (cell_id(cell) or place), found
 
 
 def written_answer(submitted):

@@ -4,11 +4,13 @@ With bubblewrap (Linux) a kernel gets a file system of its own: the system's lib
 Python, read-only; the assignment's files; and nothing else of the machine, so neither the home
 folder nor other submissions nor the solutions. It has no network, sees no other process, and can
 store nothing. When the grader runs as root, the kernel runs as a user without rights. The
-environment it starts with is empty, for itself and for bubblewrap, whose it could read. Without
-bubblewrap only the limits on time, memory, output and processes remain.
+environment it starts with is empty, for itself and for bubblewrap, whose it could read. A filter of
+system calls (syscall_filter.py) closes what namespaces leave open. Without bubblewrap only the limits
+on time, memory, output and processes remain.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -17,7 +19,9 @@ import sys
 from pathlib import Path
 
 KERNEL = Path(__file__).resolve().parent / "sandbox_kernel.py"
+FILTER = KERNEL.with_name("syscall_filter.py")
 MEMORY = 3 * 2**30      # bytes of address space for each process
+DISK = 2**26            # bytes that files in the sandbox's /tmp may take, which lies in memory
 FIRST_USER = 60_001     # kernels run as this user and those above it when the grader is root
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
           "/etc/fonts")
@@ -31,13 +35,20 @@ def bubblewrap_works():
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
+@functools.cache
+def bubblewrap_knows(option):
+    """Whether this bubblewrap has an option that older ones lack."""
+    told = subprocess.run(["bwrap", "--help"], capture_output=True, check=False, text=True)
+    return f" {option} " in told.stdout + told.stderr
+
+
 def isolate(command, shared=(), files=()):
     """The command inside a sandbox, where its working folder is /tmp.
 
     shared : folders that it may write to, under the same path inside. files : read-only files
     for its working folder.
     """
-    python = {Path(sys.prefix), Path(sys.base_prefix), KERNEL}
+    python = {Path(sys.prefix), Path(sys.base_prefix), KERNEL, FILTER}
     readable = [*(Path(path) for path in SYSTEM if os.path.lexists(path)), *sorted(python)]
     # Inside, bubblewrap is process 1 and shows its environment to all: it gets none either.
     bwrap = ["env", "-i", shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid",
@@ -46,7 +57,8 @@ def isolate(command, shared=(), files=()):
     # Root becomes another user inside (see sandbox_kernel.py), and needs the right to do so.
     root = os.name == "posix" and os.getuid() == 0
     bwrap += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user"]
-    bwrap += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    size = ["--size", str(DISK)] if bubblewrap_knows("--size") else []
+    bwrap += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", *size, "--tmpfs", "/tmp"]
     for path in [*readable, *shared]:
         for parent in reversed(path.parents[:-1]):      # bubblewrap would make them private
             bwrap += ["--perms", "0755", "--dir", str(parent)]
@@ -56,7 +68,28 @@ def isolate(command, shared=(), files=()):
             bwrap += ["--bind" if path in shared else "--ro-bind", str(path), str(path)]
     for file in files:
         bwrap += ["--ro-bind", str(file), f"/tmp/{file.name}"]
+    # Through files in /proc a process may reach into another, or change who goes when memory ends.
+    for path in ("/proc", "/dev", "/"):
+        bwrap += ["--remount-ro", path]
     return [*bwrap, "--setenv", "HOME", "/tmp", *command]
+
+
+@contextlib.contextmanager
+def die_first():
+    """What is started meanwhile goes before other programs when the machine's memory runs out.
+
+    Whoever is started by root cannot undo it, and in the sandbox nobody can (see `isolate`).
+    """
+    path = Path("/proc/self/oom_score_adj")
+    if not path.exists():
+        yield
+        return
+    former = path.read_text()
+    path.write_text("1000")
+    try:
+        yield
+    finally:
+        path.write_text(former)
 
 
 def claim_user():

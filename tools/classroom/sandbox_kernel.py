@@ -1,7 +1,7 @@
 """Start a Jupyter kernel that has given up its rights: runs inside the sandbox, before any answer.
 
 Arguments: connection file, working folder, bytes of memory for each process, and the number of the
-user to become where this one is root (0: none).
+user to become where this one is root (0: there is no sandbox, and nothing to give up).
 """
 
 import contextlib
@@ -11,8 +11,11 @@ import tempfile
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
+from syscall_filter import install
+
 PRINTED = 2**20     # characters
 PROCESSES = 16      # with the kernel's own threads
+OPEN_FILES = 256    # what waits in pipes and sockets takes memory that no other limit counts
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # What an assignment asks students to write themselves; they have NumPy for it.
 LEFT_OUT = frozenset("faiss gensim jax lightning mmfuse_utils pandas pytorch_lightning ranx scipy "
@@ -28,12 +31,24 @@ class LeaveOut(MetaPathFinder):
                                       "assignment is written with NumPy alone", name=name)
 
 
-def give_up_rights(user):
-    """Become the user, where this one is root; nothing leads back."""
-    if user and os.getuid() == 0:
+def give_up_rights(user, work):
+    """Become the user, where this one is root; nothing leads back. Returns a folder of its own.
+
+    It is the last one in the working folder, which is closed afterwards.
+    """
+    root = user and os.getuid() == 0
+    if root:
         os.setgroups([])
         os.setgid(user)
+        os.seteuid(user)
+    home = tempfile.mkdtemp()
+    if root:
+        os.seteuid(0)
+    if user:
+        os.chmod(work, 0o555)
+    if root:
         os.setuid(user)
+    return home
 
 
 def set_limits(memory, processes=None):
@@ -43,12 +58,9 @@ def set_limits(memory, processes=None):
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         if processes:
             resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
-
-
-def die_first():
-    """When memory runs out, let the system end this process and its children before others."""
-    if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("1000")
+            resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+            # With 0, a program that collects crashes would still get the memory's image.
+            resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
 def cap_output(shell, most):
@@ -66,21 +78,26 @@ def cap_output(shell, most):
     shell._tee = lambda channel: contextlib.nullcontext()
 
 
-def forbid_files():
-    """From now on nothing can be written to a file; sockets and pipes are not concerned."""
+def close_all(home, user):
+    """From now on nothing can be written to a file, and in the sandbox no file can be made.
+
+    Sockets and pipes are not concerned. The filter keeps these limits as they are.
+    """
     if sys.platform != "win32":
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if user:
+        for folder, _, _ in os.walk(home):
+            os.chmod(folder, 0o555)
+        install()
 
 
 def main():
     connection, work, memory, user = sys.argv[1:]
     text = Path(connection).read_text()             # as its owner
-    die_first()
-    give_up_rights(int(user))
+    home = give_up_rights(int(user), work)
     os.chdir(work)
     sys.path[0] = work          # in place of the folder of this script
-    home = tempfile.mkdtemp()
     os.environ.update(dict.fromkeys(THREADS, "1"), HOME=home, IPYTHONDIR=home, MPLCONFIGDIR=home)
     sys.dont_write_bytecode = True
     mine = Path(home, "connection.json")
@@ -94,7 +111,7 @@ def main():
     application.initialize(["-f", str(mine), "--HistoryManager.enabled=False",
                             "--IPKernelApp.log_level=ERROR"])
     cap_output(application.shell, PRINTED)
-    forbid_files()
+    close_all(home, int(user))
     application.start()
 
 

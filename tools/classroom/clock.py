@@ -1,0 +1,135 @@
+"""How long a student's code has been at work, and its end where that is too long.
+
+What counts is the time in which the machine lets a kernel run: on a busy one, its wait for a turn
+is not held against it. Two programs' worth of processor time count as well, whoever of the kernel's
+children took it. Everything here looks at the processes from outside of the sandbox.
+"""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+CELL_SECONDS, SECONDS = 30, 120
+LONGEST = 480           # seconds by the clock on the wall, whatever the machine does
+GRACE = 15              # seconds that a cell has to stop when it is told to
+MEMORY = 6 * 2**30      # bytes that all processes of a kernel may have together
+TICK = 0.3
+
+
+class Processes:
+    """The processes of one sandbox, from the one that was started here."""
+
+    def __init__(self, pid):
+        self.outer = psutil.Process(pid)
+        inside = self.outer.children(recursive=True)        # bubblewrap's process 1, the kernel
+        self.first, self.kernel = (inside or [self.outer])[0], (inside or [self.outer])[-1]
+
+    def others(self):
+        """What the kernel has started, also what it disowned."""
+        return [process for process in self.first.children(recursive=True)
+                if process != self.kernel]
+
+    def waited(self):
+        """Seconds for which the kernel was ready to run while other programs ran."""
+        try:
+            told = Path(f"/proc/{self.kernel.pid}/schedstat").read_text()
+            return int(told.split()[1]) / 1e9
+        except (OSError, IndexError):   # it has ended, or this is another system
+            return 0.0
+
+    def taken(self):
+        """(seconds of processor time, bytes of memory) of all processes together."""
+        seconds = size = 0
+        for process in [self.kernel, *self.others()]:
+            try:
+                seconds += sum(process.cpu_times()[:4])
+                size += process.memory_info().rss
+            except psutil.Error:
+                pass
+        return seconds, size
+
+    def interrupt(self):
+        """Ask the cell to stop, and end what it has started."""
+        for process in self.others():
+            kill(process)
+        if os.name == "posix":
+            self.kernel.send_signal(signal.SIGINT)
+
+    def end(self):
+        """End them all: with a sandbox's process 1 goes whatever runs in it."""
+        others = self.others() if self.first == self.outer else []
+        for process in [*others, self.first, self.outer]:
+            kill(process)
+
+
+def kill(process):
+    """End a process, unless it has ended by itself."""
+    try:
+        process.kill()
+    except psutil.Error:
+        pass
+
+
+class Clock(threading.Thread):
+    """Looks at a kernel a few times a second while it runs cells."""
+
+    def __init__(self, processes):
+        super().__init__(daemon=True)
+        self.processes, self.lock, self.over = processes, threading.Lock(), threading.Event()
+        self.started, self.spent, self.stopped, self.late = time.monotonic(), 0, "", set()
+        self.cell = None
+        self.start()
+
+    def begin(self, cell, what, counts):
+        """A cell starts. what : its place in words. counts : whether its time adds to the sum."""
+        with self.lock:
+            self.cell, self.what, self.counts = cell, what, counts
+            self.marks = (time.monotonic(), self.processes.waited(), self.processes.taken()[0])
+
+    def done(self):
+        """The cell has ended."""
+        with self.lock:
+            self.spent += self.used() if self.counts else 0
+            self.cell = None
+
+    def used(self):
+        """Seconds that count of the present cell's time."""
+        began, waited, seconds = self.marks
+        own = time.monotonic() - began - (self.processes.waited() - waited)
+        return max(own, (self.processes.taken()[0] - seconds) / 2)
+
+    def stop(self, why):
+        """End the kernel and all that it started."""
+        self.stopped = self.stopped or why
+        self.processes.end()
+
+    def look(self):
+        """End what is over a limit."""
+        used, sum_of_all = self.used(), self.spent
+        if self.cell not in self.late and used > CELL_SECONDS:
+            self.late.add(self.cell)
+            self.processes.interrupt()
+        elif used > CELL_SECONDS + GRACE:
+            self.stop(f"Your code ran longer than {CELL_SECONDS} seconds in {self.what}, and did "
+                      "not stop when it was told to")
+        elif self.counts and sum_of_all + used > SECONDS:
+            self.stop(f"Your code ran longer than {SECONDS} seconds in all, and was ended in "
+                      f"{self.what}")
+        elif self.processes.taken()[1] > MEMORY:
+            self.stop(f"Your code took more than {MEMORY // 2**30} gigabytes of memory in "
+                      f"{self.what}")
+
+    def run(self):
+        while not self.over.wait(TICK):
+            with self.lock:
+                if time.monotonic() - self.started > LONGEST:
+                    self.stop(f"Your notebook took more than {LONGEST // 60} minutes")
+                elif self.cell is not None:
+                    try:
+                        self.look()
+                    except psutil.Error:           # the kernel has ended by itself
+                        pass
