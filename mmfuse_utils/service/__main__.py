@@ -1,0 +1,94 @@
+"""`python -m mmfuse_utils.service`: build what is missing, and serve it at a loopback address."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from mmfuse_utils.cache import WriteError
+from mmfuse_utils.service.app import create_app
+from mmfuse_utils.service.artefact import Artefact, ArtefactError, load_artefact, save_artefact
+from mmfuse_utils.service.kept import emoji_artefact
+from mmfuse_utils.service.searcher import Searcher
+from mmfuse_utils.service.settings import Settings
+
+
+def main() -> int:
+    """Parse the command line and serve until told to stop; returns the exit status."""
+    options = _options()
+    try:
+        artefact = _artefact(options)
+    except (ArtefactError, WriteError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.build_only:
+        return 0
+    _log_json()
+    Server(create_app(Searcher(artefact), Settings()), options.host, options.port).run()
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m mmfuse_utils.service",
+                                     description="Search emoji, or your own pictures, by phrase "
+                                                 "or by picture, on a page of this machine.")
+    parser.add_argument("--pictures", metavar="DIR", default=os.environ.get("PICTURES") or None,
+                        help="folder of your own pictures (default: emoji; or PICTURES)")
+    parser.add_argument("--captions", metavar="FILE", default=os.environ.get("CAPTIONS") or None,
+                        help="file of their captions (default: one in the folder; or CAPTIONS)")
+    parser.add_argument("--artefact", metavar="DIR", type=Path,
+                        help="serve this artefact; it is built there if it is not there yet "
+                             "(default: one in the cache)")
+    parser.add_argument("--host", default="127.0.0.1",
+                        help="address to listen at (default: %(default)s, this machine alone)")
+    parser.add_argument("--port", type=int, default=8000, help="(default: %(default)s)")
+    parser.add_argument("--build-only", action="store_true", help="build the artefact and end")
+    options = parser.parse_args()
+    if options.captions and not options.pictures:
+        parser.error("--captions needs --pictures")
+    return options
+
+
+def _artefact(options: argparse.Namespace) -> Artefact:
+    if options.artefact and options.artefact.exists():
+        return load_artefact(options.artefact)
+    if options.artefact is None:
+        return emoji_artefact()
+    from mmfuse_utils.service.build import build_emoji      # takes seconds
+
+    return load_artefact(save_artefact(build_emoji(), options.artefact))
+
+
+def _log_json() -> None:
+    structlog.configure(
+        processors=[structlog.processors.add_log_level,
+                    structlog.processors.TimeStamper(fmt="iso", utc=True),
+                    structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr), cache_logger_on_first_use=True)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, told to stop by a signal: finish what was begun, then end with status 0."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        settings = app.state.desk.settings
+        super().__init__(uvicorn.Config(
+            app, host=host, port=port, ws="none", server_header=False, access_log=False,
+            log_level="warning", timeout_keep_alive=5,
+            timeout_graceful_shutdown=int(settings.stop_seconds)))
+        self.desk = app.state.desk
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take no new queries; a second signal ends the waiting."""
+        self.desk.stopping = True
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
