@@ -248,7 +248,8 @@
     get("choice").hidden = known.length < 2;
   }
 
-  function exampleLink({ phrase, picture }) {
+  function exampleLink(example) {
+    const { phrase, picture } = typeof example === "string" ? { phrase: example } : example;
     const link = make("a", { href: address({ q: phrase }) });
     if (picture) link.append(make("img", { src: picture, alt: "", width: 128, height: 128 }));
     link.append(make("span", { textContent: phrase }));
