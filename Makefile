@@ -1,7 +1,7 @@
 # Every target is one call of a Python script, so that it also runs without make.
 PYTHON ?= python3
 
-.PHONY: book test lab data assignments grade clean
+.PHONY: book test lab data serve assignments grade clean
 
 book:
 	$(PYTHON) tools/make.py book
@@ -14,6 +14,9 @@ lab:
 
 data:
 	$(PYTHON) tools/make.py data
+
+serve:
+	$(PYTHON) tools/make.py serve
 
 assignments:
 	$(PYTHON) tools/make.py assignments

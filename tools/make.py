@@ -4,6 +4,7 @@ book         set up, fetch data, run the changed notebooks, build the site; prin
 test         the same, then all tests, some at once (PYTEST_ADDOPTS adds options to pytest)
 lab          open JupyterLab on the notebooks
 data         fetch and verify the data packages, and list them
+serve        search emoji, or your own pictures (PICTURES=folder CAPTIONS=file), in your browser
 assignments  make the assignments of a course (COURSE=name) for students and instructor
 grade        grade a folder of submissions (SUBMISSIONS=dir, COURSE=name)
 clean        remove everything that was built; the environment and the data stay
@@ -28,6 +29,7 @@ STEPS = {
     "lab": (["-m", "jupyterlab", "--ServerApp.root_dir=.",
              "--LabApp.default_url=/lab/tree/notebooks"],),
     "data": (["-m", "mmfuse_utils.data"],),
+    "serve": (["-m", "mmfuse_utils.service"],),
     "assignments": (["-m", "mmfuse_utils.prepare"], ["tools/classroom/assignments.py"]),
     "grade": (["tools/classroom/grade.py"],),
 }
@@ -56,9 +58,11 @@ def main():
     if not known or not all(sign for _, sign, _ in settings):
         sys.exit(__doc__)
     os.environ.update((name, value) for name, _, value in settings)
-    for name in ("MMFUSE_CACHE", "SUBMISSIONS"):    # relative to where the reader stands
-        if os.environ.get(name):
-            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
+    for name in ("MMFUSE_CACHE", "SUBMISSIONS", "PICTURES", "CAPTIONS"):
+        if os.environ.get(name):        # relative to where the reader stands
+            place = os.path.abspath(os.path.expanduser(os.environ[name]))
+            if name != "CAPTIONS" or os.path.exists(place):     # else it is in the folder
+                os.environ[name] = place
     if sys.argv[1] == "clean":
         clean()
     else:

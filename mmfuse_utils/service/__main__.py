@@ -6,12 +6,17 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-import structlog
-import uvicorn
-from fastapi import FastAPI
+try:
+    import structlog
+    import uvicorn
+    from fastapi import FastAPI
 
+    from mmfuse_utils.service.app import create_app
+except ModuleNotFoundError as error:
+    sys.exit(f"The service needs the package {error.name}. It comes with the extra `service`: "
+             "python -m pip install -e '.[service]'")
 from mmfuse_utils.cache import WriteError
-from mmfuse_utils.service.app import create_app
+from mmfuse_utils.data.sources import FetchError
 from mmfuse_utils.service.artefact import Artefact, ArtefactError, load_artefact, save_artefact
 from mmfuse_utils.service.kept import emoji_artefact
 from mmfuse_utils.service.searcher import Searcher
@@ -23,8 +28,8 @@ def main() -> int:
     options = _options()
     try:
         artefact = _artefact(options)
-    except (ArtefactError, WriteError, ValueError) as error:
-        print(error, file=sys.stderr)
+    except (ArtefactError, FetchError, WriteError, ValueError) as error:
+        print(str(error).replace("leave_out=True", "--leave-out"), file=sys.stderr)
         return 1
     if options.build_only:
         return 0
@@ -41,6 +46,8 @@ def _options() -> argparse.Namespace:
                         help="folder of your own pictures (default: emoji; or PICTURES)")
     parser.add_argument("--captions", metavar="FILE", default=os.environ.get("CAPTIONS") or None,
                         help="file of their captions (default: one in the folder; or CAPTIONS)")
+    parser.add_argument("--leave-out", action="store_true",
+                        help="serve what is sound of the pictures, and print what is not")
     parser.add_argument("--artefact", metavar="DIR", type=Path,
                         help="serve this artefact; it is built there if it is not there yet "
                              "(default: one in the cache)")
@@ -55,13 +62,21 @@ def _options() -> argparse.Namespace:
 
 
 def _artefact(options: argparse.Namespace) -> Artefact:
+    """What the options name, built where it is not there yet."""
     if options.artefact and options.artefact.exists():
         return load_artefact(options.artefact)
-    if options.artefact is None:
-        return emoji_artefact()
-    from mmfuse_utils.service.build import build_emoji      # takes seconds
+    artefact = _from_cache(options)
+    if options.artefact:
+        save_artefact(artefact, options.artefact)
+    return artefact
 
-    return load_artefact(save_artefact(build_emoji(), options.artefact))
+
+def _from_cache(options: argparse.Namespace) -> Artefact:
+    if not options.pictures:
+        return emoji_artefact()
+    from mmfuse_utils.service.own import own_artefact       # takes seconds, as it can learn
+
+    return own_artefact(options.pictures, options.captions, options.leave_out)
 
 
 def _log_json() -> None:
@@ -82,6 +97,16 @@ class Server(uvicorn.Server):
             log_level="warning", timeout_keep_alive=5,
             timeout_graceful_shutdown=int(settings.stop_seconds)))
         self.desk = app.state.desk
+
+    async def startup(self, sockets: list | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            [port] = {place.getsockname()[1] for server in self.servers
+                      for place in server.sockets}
+            print(f"Serving {len(self.desk.searcher.artefact.items):,} pictures at "
+                  f"http://{host}:{port}/ (Ctrl-C stops it).", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no new queries; a second signal ends the waiting."""

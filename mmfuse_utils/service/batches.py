@@ -15,7 +15,7 @@ class Batcher:
 
     work : a list of queries to a list of answers, called in the thread. most : how many at once.
     queue : how many may wait or be worked on; one more is refused at once. seconds : how long a
-    query may take, with its waiting; then it is refused. retry : what refused clients are told.
+    query may take, with its waiting; then it is refused. retry : what the refused are told.
 
     Nothing waits for a batch to fill: what comes while the thread is busy is taken together when
     it is free again. Where a batch fails, its queries are tried one by one, so that one that
@@ -32,7 +32,7 @@ class Batcher:
         self._sizes, self._refused = meters.batches.labels(kind), meters.refused.labels(kind)
 
     async def submit(self, query: Any) -> Any:
-        """The answer to a query. Raises `Problem` 503 where too many wait, or it takes too long."""
+        """The answer to a query; `Problem` 503 where too many wait, or it takes too long."""
         if self._n >= self.queue:
             self._refused.inc()
             raise too_busy(self.retry)

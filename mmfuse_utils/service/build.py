@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from mmfuse_utils import text, vision
-from mmfuse_utils.data import Collection, load_emoji
+from mmfuse_utils.data import load_emoji
+from mmfuse_utils.data.emoji import STYLES
 from mmfuse_utils.data.pictures import read_pictures
 from mmfuse_utils.data.sources import SOURCES
 from mmfuse_utils.fusion import ConSE, RidgeMap
@@ -23,6 +24,7 @@ RARE = 0.001        # a word's weight is RARE / (RARE + its share of the corpus)
 TEMPERATURE = 4.0   # of the class names, as in the chapters on the ladder and on own pictures
 EMOJI = {"networks": ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"],
          "size": 128, "penalty": 1.0, "names_weight": 0.4}
+EMOJI_DATA = (*STYLES, "cldr", "emojibase", "wordnet")
 SIDE = 192          # of the small pictures, at most
 EXAMPLES = ["red apple", "a place to pray", "wild animal with big teeth", "something to write with",
             "happy face", "a boat on the water"]
@@ -54,27 +56,42 @@ def build_emoji() -> Artefact:
     texts = lexicon.embed_plain([" ".join(words) for words in text.concept_tokens(emoji)])
     features, classes = eye.join([vision.picture_features(emoji, backbone, EMOJI["size"])
                                   for backbone in eye.backbones])
-    concept = emoji.pictures.concept_row
+    concept, weight = emoji.pictures.concept_row, EMOJI["names_weight"]
     ridge = RidgeMap(EMOJI["penalty"], "image_to_text").fit(texts[concept], features)
-    labels = lexicon.embed_plain(vision.imagenet_labels())
-    names = ConSE(len(labels), TEMPERATURE, center=True).fit(labels, texts[concept], classes)
-    weight = EMOJI["names_weight"]
-    rows = unit_rows((1 - weight) * ridge.embed_image(features)
-                     + weight * names.embed_image(classes))
-    vectors = np.zeros((len(emoji), rows.shape[1]))
-    np.add.at(vectors, concept, rows)
+    names = soften(label_vectors(lexicon), texts[concept], classes)
+    drawn = guess(ridge, names, weight, features, classes)
+    vectors = np.zeros((len(emoji), drawn.shape[1]))
+    np.add.at(vectors, concept, drawn)
     first = np.searchsorted(concept, np.arange(len(emoji)))
     items = [{"id": code, "title": name[0], "keywords": list(keywords),
               "credit": credit(emoji.pictures.style[row]), "group": group}
              for code, name, keywords, group, row in zip(
                  emoji.ids, emoji.names["en"], emoji.keywords["en"], emoji.groups, first,
                  strict=True)]
-    facts = {"source": "emoji", "method": LEARNED, "settings": EMOJI | _settings(),
+    facts = {"source": "emoji", "method": LEARNED, "settings": EMOJI | settings(),
              "counts": {"items": len(emoji), "pictures": len(concept), "words": len(lexicon.words)},
              "groups": list(dict.fromkeys(emoji.groups)), "examples": EXAMPLES,
-             "data": _data(name for name in SOURCES if name not in ("cedict", "mathjax"))}
-    return _assemble(facts, lexicon, items, vectors, ridge, names,
-                     [emoji.pictures.path[row] for row in first])
+             "data": data(*EMOJI_DATA)}
+    return assemble(facts, lexicon, items, vectors, ridge, names,
+                    [emoji.pictures.path[row] for row in first])
+
+
+def label_vectors(lexicon: Lexicon) -> np.ndarray:
+    """The names of the network's classes among the words: (1000, dim)."""
+    return lexicon.embed_plain(vision.imagenet_labels())
+
+
+def soften(labels: np.ndarray, typical: np.ndarray, classes: np.ndarray) -> ConSE:
+    """All classes' names have a say, and both sides are centered."""
+    return ConSE(len(labels), TEMPERATURE, center=True).fit(labels, typical, classes)
+
+
+def guess(ridge: RidgeMap | None, names: ConSE, weight: float, features: np.ndarray,
+          classes: np.ndarray) -> np.ndarray:
+    """Where pictures lie among the words, `weight` of it by the class names: (n, dim)."""
+    named = weight * names.embed_image(classes)
+    return unit_rows(named if ridge is None else
+                     named + (1 - weight) * ridge.embed_image(features))
 
 
 def credit(style: str) -> str:
@@ -87,26 +104,30 @@ def credit(style: str) -> str:
     return f"{source.what} by {source.attribution}, {source.licence}"
 
 
-def _settings() -> dict:
+def settings() -> dict:
+    """Settings that every artefact shares."""
     return {"dim": WIDE["dim"], "temperature": TEMPERATURE, "rare": RARE, "word_vectors": WIDE}
 
 
-def _data(names: Sequence[str]) -> dict:
+def data(*names: str) -> dict:
     """Version and checksum of each data package that took part."""
     return {SOURCES[name].name: {"version": SOURCES[name].version,
                                  "integrity": SOURCES[name].integrity} for name in names}
 
 
-def _assemble(facts: dict, lexicon: Lexicon, items: list[dict], vectors: np.ndarray,
-              ridge: RidgeMap | None, names: ConSE, paths: Sequence[str]) -> Artefact:
-    """The parts of an artefact in their types."""
+def assemble(facts: dict, lexicon: Lexicon, items: list[dict], vectors: np.ndarray,
+             ridge: RidgeMap | None, names: ConSE, paths: Sequence[str]) -> Artefact:
+    """The parts of an artefact in their types; without a map, one that leads nowhere."""
     small = [small_picture(path) for path in paths]
-    text_mean = np.float32(names.text_mean_ if ridge is None else ridge.text_mean_)
+    dim = vectors.shape[1]
+    coef, feature_mean = ((np.zeros((1, dim)), np.zeros(1)) if ridge is None
+                          else (ridge.coef_, ridge.image_mean_))
+    text_mean = names.text_mean_ if ridge is None else ridge.text_mean_
     made_with = {name: version(name) for name in ("numpy", "torch", "scikit-learn", "gensim")}
     facts |= {"built": datetime.now(UTC).isoformat(timespec="seconds"), "made_with": made_with}
     return Artefact(
         facts, lexicon.words, items, lexicon.rows, unit_rows(vectors).astype(np.float32),
-        text_mean, np.float32(ridge.coef_), np.float32(ridge.image_mean_),
+        np.float32(text_mean), np.float32(coef), np.float32(feature_mean),
         np.float32(names.label_vectors_), np.float32(names.image_mean_),
         np.cumsum([len(data) for data in small]), np.frombuffer(b"".join(small), np.uint8))
 

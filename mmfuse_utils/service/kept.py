@@ -12,7 +12,7 @@ from mmfuse_utils.service.artefact import FORMAT, Artefact, load_artefact, write
 # imported, which takes seconds, to see whether there is an artefact of today's making.
 RECIPE = ("cache.py", "data/collection.py", "data/emoji.py", "data/pictures.py", "data/wordnet.py",
           "data/words.py", "fusion.py", "service/build.py", "service/eye.py", "service/lexicon.py",
-          "service/searcher.py", "text.py", "vision.py", "word2vec.py", "word2vec_blocks.py")
+          "service/own.py", "text.py", "vision.py", "word2vec.py", "word2vec_blocks.py")
 
 
 def emoji_artefact() -> Artefact:

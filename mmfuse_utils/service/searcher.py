@@ -149,10 +149,11 @@ def place_pictures(artefact: Artefact, features: np.ndarray, classes: np.ndarray
     """
     settings = artefact.facts["settings"]
     weight, root = settings["names_weight"], 1 / settings["temperature"]
-    mapped = (np.float32(features) - artefact.feature_mean) @ artefact.coef
+    mapped = (0 if weight == 1 else     # then nothing was learned, and there is no map
+              _unit((np.float32(features) - artefact.feature_mean) @ artefact.coef))
     soft = (classes / classes.max(axis=1, keepdims=True)) ** root
     named = soft / soft.sum(axis=1, keepdims=True) @ artefact.class_names - artefact.names_mean
-    return _unit((1 - weight) * _unit(mapped) + weight * _unit(named)).astype(np.float32)
+    return _unit((1 - weight) * mapped + weight * _unit(named)).astype(np.float32)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
