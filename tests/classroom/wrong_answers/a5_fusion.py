@@ -88,6 +88,8 @@ WRONG = [
     (5, "squared correlations", "Vt.T, correlations", "Vt.T, correlations**2", BOTH(5)),
     (5, "directions without partner", ", full_matrices=False", "", BOTH(5)),
     (5, "right vectors not transposed", "Vt.T", "Vt", BOTH(5)),
+    (5, "as many as the second side has", ", full_matrices=False)", ")\n    U = U[:, :len(Vt)]",
+     "task5-hidden"),
 
     (6, "ties count for the map", "(cosine >= own).sum(axis=1)", "(cosine > own).sum(axis=1) + 1",
      "task6-hidden"),
