@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -228,7 +229,13 @@ def start_grading(path, ordinary=None, **variables):
         command = as_ordinary_user(command, ordinary)
         environment["HOME"] = environment["MMFUSE_CACHE"] = str(ordinary)
     return subprocess.Popen(command, cwd=ROOT, env=environment, encoding="utf8",
+                            preexec_fn=listen_to_ctrl_c if os.name == "posix" else None,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def listen_to_ctrl_c():
+    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def read_table(path):

@@ -12,21 +12,30 @@ import nbformat
 import psutil
 import pytest
 from bs4 import BeautifulSoup
-from feedback import write_table
-from grade import (GRADE_ONE, KEPT_VARIABLES, LARGEST_RESULT, check_course, choose_isolation,
-                   environment, grade, grade_all, start_results, write_page)
+from grade import check_course, choose_isolation, grade_folder
 from grade_one import add_kernel
-from handed_in import (BREAK, CLOSE, COURSE, ENVIRONMENT, FIRST, STUBBORN, begin_with, page_of,
-                       points, read_table, run_grading, save, solved, start_grading)
+from handed_in import (BREAK, CLOSE, COURSE, ENVIRONMENT, FIRST, STUBBORN, begin_with,
+                       listen_to_ctrl_c, page_of, points, read_table, run_grading, save, solved,
+                       start_grading)
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from results import Results, claim
+from run import Run, grade_all
 from sandbox import KERNEL, claim_user
 from submissions import Submission
+from workers import GRADE_ONE, KEPT_VARIABLES, LARGEST_RESULT, environment, grade, jobs
 
 pytestmark = pytest.mark.book
 
 FINE = {"armed": True, "stopped": "", "answers": {},
         "tests": [{"test": "task1-public", "points": 2, "error": None}]}
+
+
+def a_run(folder, *students):
+    """A run of the grading over files that are not there, with results in week1-graded."""
+    (folder / "week1-graded" / "state").mkdir(parents=True)
+    return Run([Submission(name, FIRST, folder / name, course=COURSE.name) for name in students],
+               Results(folder / "week1-graded"), COURSE.name)
 
 
 def text_of(page):
@@ -83,17 +92,9 @@ def test_a_place_where_nothing_can_be_written_is_noticed_before_grading(tmp_path
 def test_a_file_in_the_place_of_the_results_is_noticed_and_stays(tmp_path):
     (tmp_path / "week1-graded").write_text("mine")
     with pytest.raises(SystemExit, match="Nothing was graded, .*week1-graded"):
-        start_results(tmp_path / "week1")
+        with claim(tmp_path / "week1-graded"):
+            pytest.fail("there is no folder")
     assert (tmp_path / "week1-graded").read_text() == "mine"
-
-
-def test_earlier_results_are_kept(tmp_path, capsys):
-    for i in range(3):
-        assert start_results(tmp_path / "week1") == tmp_path / "week1-graded"
-        (tmp_path / "week1-graded" / "mine.txt").write_text(str(i))
-    assert (tmp_path / "week1-graded-1" / "mine.txt").read_text() == "0"
-    assert (tmp_path / "week1-graded-2" / "mine.txt").read_text() == "1"
-    assert str(tmp_path / "week1-graded-2") in capsys.readouterr().out
 
 
 def test_two_runs_take_turns_and_both_give_all_points(tmp_path):
@@ -138,14 +139,15 @@ def test_results_are_there_when_they_come_and_after_the_instructor_stops(tmp_pat
     run = start_grading(folder)
     give_up = time.monotonic() + 100
     table = tmp_path / "week1-graded" / "grades.csv"
-    while not table.exists() or ("ada", FIRST) not in read_table(folder):
+    while not table.exists() or not read_table(folder)["ada", FIRST]["points"]:
         assert run.poll() is None and time.monotonic() < give_up
         time.sleep(0.2)
     run.send_signal(signal.SIGINT)
     said = run.communicate()[0]
     assert run.returncode != 0 and "Stopped. 1 of 2 submissions are graded" in said
     rows = read_table(folder)
-    assert list(rows) == [("ada", FIRST)] and rows["ada", FIRST]["points"] == "30"
+    assert rows["ada", FIRST]["points"] == "30" and rows["bob", FIRST]["points"] == ""
+    assert "Not graded yet" in rows["bob", FIRST]["note"]
     assert "30 of 30 points" in text_of(page_of(folder, "ada"))
     assert not [process for process in psutil.process_iter(["cmdline"])
                 if str(KERNEL) in (process.info["cmdline"] or [])
@@ -181,10 +183,9 @@ def test_whatever_a_grading_process_does_the_others_are_graded(does, tmp_path, m
         "if 'good' in sys.argv[3]:\n    result.write_text(FINE)\n    sys.exit()\n"
         f"again = Path({str(tmp_path / 'again')!r})\nfirst = not again.exists()\nagain.touch()\n"
         + code)
-    monkeypatch.setattr("grade.GRADE_ONE", script)
-    submissions = [Submission(name, FIRST, tmp_path / name) for name in ("good1", "bad", "good2")]
-    folder = start_results(tmp_path / "week1")
-    assert asyncio.run(grade_all(submissions, COURSE.name, "none", folder)) == []
+    monkeypatch.setattr("workers.GRADE_ONE", script)
+    run = a_run(tmp_path, "good1", "bad", "good2")
+    assert asyncio.run(grade_all(run, "none", 2)) == []
     rows = read_table(tmp_path / "week1")
     assert {student: row["points"] for (student, _), row in rows.items()} == {
         "good1": "2", "bad": wanted, "good2": "2"}
@@ -205,24 +206,24 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["problem", "ungraded", "armed", "stopped", "tests",
                                         "answers"]), json_values, min_size=1))
 def test_any_result_gives_a_page_and_a_row(tmp_path_factory, result):
-    folder = tmp_path_factory.mktemp("any") / "week1-graded"
-    folder.mkdir()
-    submission = Submission("ada", FIRST, folder, result)
-    write_page(submission, COURSE.name, folder)
-    write_table([submission], COURSE.name, folder / "grades.csv")
-    assert read_table(folder.with_name("week1"))["ada", FIRST]["of"] == "30"
-    assert "Feedback for ada" in page_of(folder.with_name("week1"), "ada")
+    run = a_run(tmp_path_factory.mktemp("any"), "ada")
+    run.submissions[0].result = result
+    run.write_page(run.submissions[0])
+    run.write_table()
+    run.write_rest()
+    week1 = run.results.folder.with_name("week1")
+    assert read_table(week1)["ada", FIRST]["of"] == f"{points():g}"
+    assert "Feedback for ada" in page_of(week1, "ada")
 
 
 def test_results_that_cannot_be_written_end_nothing_and_are_named(tmp_path, monkeypatch, capsys):
     async def graded(submission, *_):
         submission.result = FINE
-    monkeypatch.setattr("grade.grade", graded)
-    submissions = [Submission(name, FIRST, tmp_path) for name in ("ada", "bob", "ida")]
-    folder = start_results(tmp_path / "week1")
-    (folder / "feedback").mkdir()
-    (folder / "feedback" / "bob").write_text("a file where a folder should be")
-    lost = asyncio.run(grade_all(submissions, COURSE.name, "none", folder))
+    monkeypatch.setattr("run.grade", graded)
+    run = a_run(tmp_path, "ada", "bob", "ida")
+    (run.results.folder / "feedback").mkdir()
+    (run.results.folder / "feedback" / "bob").write_text("a file where a folder should be")
+    lost = asyncio.run(grade_all(run, "none", 2))
     assert [submission.student for submission in lost] == ["bob"]
     assert {student: row["points"] for (student, _), row in read_table(tmp_path / "week1").items()
             } == {"ada": "2", "bob": "2", "ida": "2"}
@@ -230,14 +231,14 @@ def test_results_that_cannot_be_written_end_nothing_and_are_named(tmp_path, monk
 
 
 def test_a_submission_that_is_gone_is_the_graders_trouble(tmp_path, capsys):
-    submission = Submission("ada", FIRST, tmp_path / "gone.ipynb")
-    asyncio.run(grade(submission, COURSE.name, "none"))
+    submission = Submission("ada", FIRST, tmp_path / "gone.ipynb", course=COURSE.name)
+    asyncio.run(grade(submission, "none"))
     assert "trouble of the grader's own" in submission.result["problem"]
     assert "gone.ipynb" in capsys.readouterr().out
 
 
 def test_only_a_course_that_was_made_is_graded(tmp_path, monkeypatch, capsys):
-    for module in ("grade", "submissions"):
+    for module in ("grade", "courses"):
         monkeypatch.setattr(f"{module}.COURSES", tmp_path)
     monkeypatch.setattr("grade.is_current", lambda course: False)
     with pytest.raises(SystemExit, match="no course vision101.*made so far: none"):
@@ -280,3 +281,123 @@ def test_a_stray_folder_beside_an_assignment_does_not_stop_the_grading(tmp_path,
         (source / name).write_text("")
     add_kernel(tmp_path, "a1", "bubblewrap", 60_001)
     assert sorted(os.listdir(tmp_path / "work")) == ["a1.npz", "classroom.py"]
+
+
+# In place of the grading process: notes whom it grades, and waits for whom it is told to.
+PRETEND = """
+import os, sys, time
+from pathlib import Path
+folder = Path({folder!r})
+student = Path(sys.argv[3]).parent.name
+with open(folder / "graded.txt", "a") as file:
+    file.write(student + "\\n")
+while student == "slow" and not (folder / "go").exists():
+    time.sleep(0.05)
+Path(sys.argv[4]).write_text({fine!r})
+"""
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import grade, workers
+workers.GRADE_ONE = Path({script!r})
+grade.main()
+"""
+
+
+@pytest.fixture
+def pretend(tmp_path, monkeypatch):
+    """A class of three that is not really graded; gives the folder and whom was graded so far."""
+    for student in ("ada", "slow", "zoe"):
+        save(solved(), tmp_path / "week1", student)
+    script = tmp_path / "pretend.py"
+    script.write_text(PRETEND.format(folder=str(tmp_path), fine=json.dumps(FINE)))
+    monkeypatch.setattr("workers.GRADE_ONE", script)
+    for name, value in {"ISOLATION": "none", "MMFUSE_CACHE": str(tmp_path / "cache"),
+                        "SUBMISSIONS": str(tmp_path / "week1"), "JOBS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "week1", lambda: (tmp_path / "graded.txt").read_text().split()
+
+
+def points_in(folder):
+    return {student: row["points"] for (student, _), row in read_table(folder).items()}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="optional: other systems have no such signals")
+def test_a_killed_run_goes_on_where_it_was(pretend, tmp_path):
+    folder, graded = pretend
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER.format(paths=sys.path, script=str(tmp_path / "pretend.py")))
+    run = subprocess.Popen([sys.executable, str(driver)], preexec_fn=listen_to_ctrl_c)
+    give_up = time.monotonic() + 60
+    while not (tmp_path / "graded.txt").exists() or "slow" not in graded():
+        assert run.poll() is None and time.monotonic() < give_up
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    assert points_in(folder) == {"ada": "2", "slow": "", "zoe": ""}
+    (tmp_path / "go").touch()
+    with (tmp_path / "week1-graded" / "state" / "results.jsonl").open("a") as file:
+        file.write('{"student": "slow", "assign')       # a line that was cut off
+    grade_folder(folder, "")
+    assert graded() == ["ada", "slow", "slow", "zoe"]
+    assert points_in(folder) == {"ada": "2", "slow": "2", "zoe": "2"}
+
+
+def test_only_what_is_new_or_named_is_graded_again(pretend, tmp_path, capsys):
+    folder, graded = pretend
+    (tmp_path / "go").touch()
+    grade_folder(folder, "")
+    grade_folder(folder, "")
+    assert sorted(graded()) == ["ada", "slow", "zoe"]
+    assert "3 of 3 submissions are graded already" in capsys.readouterr().out
+    grade_folder(folder, "", "ADA")
+    save(begin_with("1 + 1"), folder, "zoe")
+    grade_folder(folder, "")
+    assert graded()[3:] == ["ada", "zoe"]
+    grade_folder(folder, "", f"ada/{FIRST}; zoe")
+    assert sorted(graded()[5:]) == ["ada", "zoe"]
+    grade_folder(folder, "", "all")
+    assert sorted(graded()[7:]) == ["ada", "slow", "zoe"]
+    with pytest.raises(SystemExit, match="nobody called adda .* Nothing was graded.*There are ada"):
+        grade_folder(folder, "", "adda")
+
+
+def test_what_somebody_changed_in_the_results_is_kept_beside_the_new(pretend, tmp_path, capsys):
+    folder, _ = pretend
+    (tmp_path / "go").touch()
+    grade_folder(folder, "")
+    results = folder.with_name("week1-graded")
+    page, table = results / "feedback" / "ada" / f"{FIRST}.html", results / "grades.csv"
+    for path in (page, table):
+        path.write_text("my notes")
+    grade_folder(folder, "")
+    assert "Feedback for ada" in page.read_text() and "student" in table.read_text()
+    assert page.with_name(f"{FIRST} (kept 1).html").read_text() == "my notes"
+    assert table.with_name("grades (kept 1).csv").read_text() == "my notes"
+    assert "changed by hand" in capsys.readouterr().out
+    grade_folder(folder, "")
+    assert len(list(results.rglob("*kept*"))) == 2
+
+
+def test_another_run_into_the_same_folder_waits(pretend, tmp_path):
+    folder, graded = pretend
+    (tmp_path / "go").touch()
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER.format(paths=sys.path, script=str(tmp_path / "pretend.py")))
+    with claim(tmp_path / "week1-graded"):
+        run = subprocess.Popen([sys.executable, "-u", str(driver)], encoding="utf8",
+                               stdout=subprocess.PIPE,
+                               env=os.environ | {"MMFUSE_CACHE": str(tmp_path / "another cache")})
+        told = next(line for line in run.stdout if "waiting" in line)
+        assert "Another run is grading into" in told and not (tmp_path / "graded.txt").exists()
+    run.communicate()
+    assert run.returncode == 0 and sorted(graded()) == ["ada", "slow", "zoe"]
+    assert points_in(folder) == {"ada": "2", "slow": "2", "zoe": "2"}
+
+
+def test_jobs_are_a_number_or_as_many_as_there_are_cores(monkeypatch):
+    assert jobs("3") == 3 and 1 <= jobs() <= os.cpu_count()
+    for wrong in ("0", "-1", "two", "1000", "1.5"):
+        with pytest.raises(SystemExit, match=f"JOBS must be a number from 1 to 64; got '{wrong}'"):
+            jobs(wrong)

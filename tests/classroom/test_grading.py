@@ -37,7 +37,7 @@ def hand_in(folder, port):
         "elsewhere": (elsewhere, None, "belongs to a course that was not made here"),
         "exits": (begin_with("import os\nos._exit(0)"), 0, "Python ended"),
         "deletes": (begin_with(DELETE.format(**here)), full, ""),
-        "disarms": (disarmed(), 0, "disarms the tests"),
+        "disarms": (disarmed(), 0, ""),
         "forks": (begin_with(FORK), 0, "120 seconds"),
         "imports": (solved(task2="import sklearn\n" + right_answer("task2")), second, ""),
         "improved": (improved(), full, ""),
@@ -52,7 +52,7 @@ def hand_in(folder, port):
         "stripped": (stripped(), full, ""),
         "stubborn": (begin_with(STUBBORN), 0, "120 seconds"),
         "untouched": (released(), 0, "No task is answered yet"),
-        "switches": (switched_off(), 0, "disarms the tests"),
+        "switches": (switched_off(), 0, "Python ended"),
         "warns": (begin_with("from math import tau\nimport sys\n"
                              "print('careful', file=sys.stderr)"), full, ""),
     }

@@ -1,44 +1,17 @@
 """From results to what people read: a table for the instructor, a page for each submission."""
 
-import csv
 import functools
-import os
-import re
 from pathlib import Path
 
 import jinja2
-import nbformat
-from assignments import COURSES
-from grade_one import cell_id
+from marks import mark, most, released, tasks_of
+from names import cell, folder_name
+from results import table
 
-TEMPLATE = Path(__file__).resolve().parent / "feedback.html"
-
-
-@functools.cache
-def released(name, course):
-    """The notebook that students got."""
-    path = COURSES / course / "nbgrader" / "release" / name / f"{name}.ipynb"
-    return nbformat.read(path, as_version=4)
-
-
-@functools.cache
-def tasks_of(name, course):
-    """Title and tests of each task of an assignment: {task: (title, {test: points})}."""
-    tasks = {}
-    for cell in released(name, course).cells:
-        heading = re.match(r"## (Task (\d+): .+?) \(\d+ points?\)\n", cell.source)
-        if cell.cell_type == "markdown" and heading:
-            tasks[f"task{heading[2]}"] = (heading[1], {})
-        elif cell.metadata.get("nbgrader", {}).get("grade"):
-            task = cell_id(cell).partition("-")[0]
-            tasks[task][1][cell_id(cell)] = cell.metadata.nbgrader.points
-    return tasks
-
-
-def points_of(submission, task=""):
-    """Points of a submission, or of one of its tasks."""
-    return sum(test["points"] for test in submission.result.get("tests", [])
-               if test["test"].startswith(task))
+FOLDER = Path(__file__).resolve().parent
+NOT_YET = "Not graded yet: the grading was stopped before. Run the same command again."
+# What a page says of an error whose message is ours and says everything.
+SPEAKING = ("AssertionError", "TimeLimit", "Ended", "Unclear")
 
 
 def note(submission):
@@ -47,11 +20,10 @@ def note(submission):
     No text of the student's gets in: the table may be opened by a program that runs formulas.
     """
     result = submission.result
+    if not result:
+        return NOT_YET
     if "problem" in result:
         return result["problem"]
-    if not result["armed"]:
-        return ("A statement that is false did not fail: the submission disarms the tests. It gets "
-                "no points until your instructor has looked at it.")
     if result["stopped"]:
         return f"{result['stopped']}; what came after did not run."
     if all(test["error"] and test["error"]["name"] == "NotImplementedError"
@@ -61,48 +33,93 @@ def note(submission):
     return ""
 
 
-def write_table(submissions, course, path):
-    """grades.csv: a row for each submission, with the points of each task; replaced in one step.
+def look(submission):
+    """Why the instructor should look at a submission, in words for nobody else."""
+    return [str(reason) for reason in submission.result.get("look", [])]
 
-    There are no points in the row of a submission that could not be graded.
+
+def points_text(points):
+    """Points as a table has them; "" where there are none."""
+    return "" if points is None else f"{round(points, 2):g}"
+
+
+def changes_text(given):
+    """What the instructor changed, for the table."""
+    return "; ".join(f"{task or 'all'} from {points_text(before) or 'nothing'} to "
+                     f"{points_text(now)}" for task, before, now in given.changed)
+
+
+def grades_table(submissions, marks):
+    """grades.csv: a row for everybody, with the points of each task and whatever there is to say.
+
+    marks : {(student, assignment): Mark}.
     """
-    every = sorted({task for submission in submissions
-                    for task in tasks_of(submission.assignment, course)})
-    new = path.with_name(f".{path.name}")
-    with new.open("w", newline="", encoding="utf-8-sig") as file:
-        table = csv.writer(file)
-        table.writerow(["student", "assignment", "course", "points", "of", *every, "note"])
-        for submission in submissions:
-            tasks = tasks_of(submission.assignment, course)
-            most = sum(sum(tests.values()) for _, tests in tasks.values())
-            ungraded = "ungraded" in submission.result
-            parts = ["" if ungraded or task not in tasks else
-                     f"{points_of(submission, task + '-'):g}" for task in every]
-            table.writerow([submission.student, submission.assignment, course,
-                            "" if ungraded else f"{points_of(submission):g}", f"{most:g}",
-                            *parts, note(submission)])
-    os.replace(new, path)
+    every = sorted({task for given in marks.values() for task in given.by_task})
+    rows = [["student", "name", "assignment", "course", "points", "of", *every, "days_late",
+             "taken_off", "changed", "look", "note", "file"]]
+    for submission in submissions:
+        given = marks.get((submission.student, submission.assignment))
+        words = [*submission.said, note(submission)]
+        if given:
+            words += ["The written answer is to be graded by hand."] * given.waiting
+            words += [text for _, text in given.comments]
+        rows.append([cell(submission.student), cell(submission.name), submission.assignment,
+                     submission.course, *numbers_of(given, every),
+                     "; ".join(look(submission)), cell(" ".join(filter(None, words))),
+                     cell(submission.file)])
+    return table(rows)
 
 
-def write_feedback(submission, course, folder):
-    """A page for the student: points and messages by task."""
+def numbers_of(given, every):
+    """The cells from "points" to "changed" of a row."""
+    if not given:
+        return ["", "", *("" for _ in every), "", "", ""]
+    return [points_text(given.points), f"{given.of:g}",
+            *(points_text(given.by_task.get(task)) for task in every),
+            given.days or "", points_text(given.lost or None), changes_text(given)]
+
+
+@functools.cache
+def template(name):
+    """A page to fill; what is filled in is text, never markup."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True)
+    environment.filters["points"] = points_text
+    return environment.from_string((FOLDER / name).read_text(encoding="utf8"))
+
+
+def page_name(submission):
+    """Where a submission's page is, in the folder of results."""
+    return f"feedback/{folder_name(submission.student)}/{submission.assignment}.html"
+
+
+def task_rows(submission, given):
+    """The tasks as a student's page shows them."""
     tests = {test["test"]: test for test in submission.result.get("tests", [])}
-    answers, tasks = submission.result.get("answers", {}), []
-    for task, (title, most) in tasks_of(submission.assignment, course).items():
-        tasks.append({
-            "title": title, "points": points_of(submission, task + "-"), "of": sum(most.values()),
-            "stopped": answers.get(task),
-            "tests": [{"kind": key.partition("-")[2], "of": points,
-                       **tests.get(key, {"points": 0, "error": None})}
-                      for key, points in most.items()]})
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
-                                  trim_blocks=True, lstrip_blocks=True).from_string(
-                                      TEMPLATE.read_text(encoding="utf8"))
-    first = released(submission.assignment, course).cells[0].source
-    page = template.render(student=submission.student, course=course, tasks=tasks,
-                           ungraded="ungraded" in submission.result,
-                           title=first.partition("\n")[0].removeprefix("# "), note=note(submission),
-                           points=points_of(submission), of=sum(task["of"] for task in tasks))
-    path = folder / "feedback" / submission.student / f"{submission.assignment}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf8")
+    answers, rows = submission.result.get("answers", {}), []
+    for key, task in tasks_of(submission.assignment, submission.course).items():
+        rows.append({
+            "title": task.title, "points": given.by_task[key], "of": task.of,
+            "stopped": answers.get(key), "by_hand": not task.tests,
+            "changed": [change for change in given.changed if change[0] == key],
+            "comments": [text for where, text in given.comments if where == key],
+            "tests": [{"kind": test.partition("-")[2], "of": points,
+                       **{"points": 0, "error": None, **tests.get(test, {})}}
+                      for test, points in task.tests.items()]})
+    return rows
+
+
+def feedback_page(submission, changes=(), late=None):
+    """A page for the student: points and messages by task, and what the instructor changed."""
+    given = mark(submission, changes, late)
+    first = released(submission.assignment, submission.course).cells[0].source
+    page = template("feedback.html").render(
+        student=submission.name or submission.student, course=submission.course, mark=given,
+        tasks=task_rows(submission, given), speaking=SPEAKING,
+        ungraded="ungraded" in submission.result, late=late,
+        changed=[change for change in given.changed if not change[0]],
+        comments=[text for where, text in given.comments if not where],
+        title=first.partition("\n")[0].removeprefix("# "),
+        notes=[*submission.said, *filter(None, [note(submission)])],
+        of=most(submission.assignment, submission.course))
+    return page.encode()

@@ -1,37 +1,39 @@
 """Grade a folder of submissions: `python tools/make.py grade SUBMISSIONS=dir COURSE=name`.
 
-A folder in SUBMISSIONS is a student, with notebooks named as they were handed out anywhere in it;
-a notebook that lies in SUBMISSIONS itself, as Canvas packs them, belongs to whoever its name begins
-with (`somebody_123_a1_skipgram.ipynb`). SUBMISSIONS may be a zip file of such a folder. It stays as
-it is; beside it comes `SUBMISSIONS-graded/`, with `grades.csv` and a page of feedback for each,
-written as they come.
+A folder in SUBMISSIONS is a student, with notebooks named as they were handed out anywhere in
+it; a notebook that lies in SUBMISSIONS itself, as Canvas packs them, belongs to whoever its name
+begins with (`somebody_123_a1_skipgram.ipynb`). SUBMISSIONS may be a zip file of such a folder. It
+stays as it is; beside it come `SUBMISSIONS-graded/`, with `grades.csv`, `overview.html` and a page
+of feedback for each, written as they come, and `SUBMISSIONS-overrides.csv`, for points by hand.
+
+Settings, as NAME=value: AGAIN (regrade somebody, or all), ROSTER (class list of Canvas or Moodle),
+COLUMN (its column for the points), LATE (what late days cost), JOBS (how many at a time),
+ISOLATION.
 """
 
+import argparse
 import asyncio
-import contextlib
-import itertools
-import json
+import difflib
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from assignments import COURSES, course_name, is_current, list_assignments
-from clock import LONGEST
-from feedback import points_of, write_feedback, write_table
-from grade_one import plain
+from courses import assignment_told, choose_course, made_courses
+from marks import parse_late
+from names import same
+from overrides import TEMPLATE, find_student, read_overrides
+from results import Results, claim
+from roster import choose_columns, match, read_roster
+from run import Run, grade_all
 from sandbox import bubblewrap_works
-from submissions import choose_course, find_submissions, made_courses, open_submissions
+from submissions import Submission, find_submissions, open_submissions
+from workers import jobs
 
 from mmfuse_utils.cache import lock
 
-GRADE_ONE = Path(__file__).resolve().parent / "grade_one.py"
-AT_ONCE = 2
-SLACK = 60              # seconds that a grading process has beside those of the student's code
-LARGEST_RESULT = 2**22  # bytes
-TROUBLE = "Not graded, for a trouble of the grader's own. Your instructor will grade it again."
-KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONUTF8")
+ABSENT = "Nothing was handed in."
 
 
 def check_course(course):
@@ -65,181 +67,160 @@ def choose_isolation():
     return wanted
 
 
-def start_results(submissions):
-    """Make the folder for results beside that of the submissions; earlier results are kept.
+def chosen_again(again, submissions):
+    """The submissions that AGAIN names: all, or those of some students; leaves if there are none.
 
-    Leaves with a message where it cannot be made, before anything is graded.
+    A name may be followed by /assignment, names are separated by semicolons.
     """
-    name = submissions.stem if submissions.is_file() else submissions.name
-    folder = submissions.with_name(f"{name}-graded")
+    if again.strip().lower() == "all":
+        return submissions
+    chosen = []
+    for name in filter(None, map(str.strip, again.split(";"))):
+        student, _, assignment = name.partition("/")
+        found = [work for work in find_student(student, submissions)
+                 if same(assignment) in ("", work.assignment)]
+        if not found:
+            known = sorted({work.student for work in submissions})
+            close = difflib.get_close_matches(student, known, cutoff=0.4) or known[:10]
+            sys.exit(f"AGAIN: nobody called {name} handed in a notebook. Nothing was graded, and "
+                     f"nothing changed. There are {', '.join(close)}. Several names are "
+                     "separated by semicolons; “all” grades everybody again.")
+        chosen += found
+    return chosen
+
+
+def find_all(folder, left, path):
+    """(what can be graded, what cannot) of a folder; leaves where there is nothing to grade."""
+    names, courses = list_assignments(), made_courses()
+    everything = find_submissions(folder, names, left, lambda one: assignment_told(one, courses))
+    works = [work for work in everything if not work.result]
+    if not works:
+        told = "".join(f"\n  {work.result['problem']}" for work in everything[:20])
+        sys.exit(f"There is no notebook of this course in {path}. Its name must hold that of "
+                 f"the assignment, such as {names[0]}.ipynb, in a folder for each student.{told}")
+    return works, [work for work in everything if work.result]
+
+
+def complete(works, others, course):
+    """Give the others the assignment and course of the works, where these have but one."""
+    only = {work.assignment for work in works}
+    for other in others:
+        other.assignment = other.assignment or (min(only) if len(only) == 1 else "")
+        other.course = course
+    return works + others
+
+
+def add_roster(run, path, column):
+    """Match the run with a class list, and add whoever in it handed in nothing."""
+    run.roster = read_roster(path)
+    assignments = sorted({work.assignment for work in run.submissions} - {""})
+    run.columns = choose_columns(run.roster, assignments, column)
+    run.found, strangers = match(run.submissions, run.roster)
+    run.said += strangers
+    for text in strangers:
+        print(f"  {text}")
+    for assignment in assignments:
+        there = {run.found[work.student].row for work in run.submissions
+                 if work.assignment in (assignment, "") and work.student in run.found}
+        run.submissions += [
+            Submission(one.name, assignment, None, {"ungraded": True, "problem": ABSENT},
+                       course=run.course, name=one.name, numbers=(one.identifier, *one.numbers))
+            for one in run.roster.people if one.row not in there]
+
+
+def prepare(run, overrides):
+    """Read roster, late policy and overrides: all that may be wrong is said before work begins."""
+    setting = run.results.setting
+    roster, column = (os.environ.get(name, "") for name in ("ROSTER", "COLUMN"))
+    roster = setting("ROSTER", str(Path(roster).expanduser().resolve()) if roster else "")
+    column = setting("COLUMN", column)
+    if roster and roster != "none":
+        add_roster(run, roster, column)
+    late = os.environ.get("LATE", "")
+    parse_late(late)                # before it is remembered
+    run.late = parse_late(setting("LATE", late))
+    if not overrides.exists():
+        overrides.write_text(TEMPLATE, encoding="utf8")
+        print(f"For points and comments by hand: {overrides}")
+    run.changes = read_overrides(overrides, run.submissions, list_assignments())
+
+
+def recall(run, works, again):
+    """Take over what is graded already, apart from what is to be graded again."""
+    anew = chosen_again(again, works) if again else []
+    for work in works:
+        if not work.result:
+            run.results.recall(work)
+            if work in anew:
+                work.result = {}
+    done = sum(bool(work.result) for work in works)
+    if done:
+        print(f"{done} of {len(works)} submissions are graded already, and kept.")
+
+
+def finish(run, lost):
+    """Write everything once more, as the changes may concern what was graded before."""
+    for work in run.submissions:
+        if work.assignment and work.result and work.result.get("problem") != ABSENT:
+            run.write_page(work)
+    run.write_table()
+    run.write_rest()
+    if lost:
+        sys.exit(f"{len(lost)} results could not be written to {run.results.folder}, see above: "
+                 f"{', '.join(work.student for work in lost)}")
+
+
+def grade_into(folder, path, works, others, course, again):
+    """Grade into the folder of results, which nobody else uses now."""
+    run = Run(complete(works, others, course), Results(folder), course)
+    stem = path.stem if path.is_file() else path.name
+    prepare(run, path.with_name(f"{stem}-overrides.csv"))
+    recall(run, works, again)
+    waiting = [work for work in works if not work.result]
+    isolation = choose_isolation() if waiting else "bubblewrap"
+    at_once, start, lost = jobs(os.environ.get("JOBS", "")), time.monotonic(), []
+    if waiting:
+        print(f"Grading {len(waiting)} submissions, {at_once} at a time.", flush=True)
     try:
-        if folder.is_dir():
-            earlier = (folder.with_name(f"{folder.name}-{i}") for i in itertools.count(1))
-            kept = folder.rename(next(path for path in earlier if not path.exists()))
-            print(f"Earlier results are kept in {kept}")
-        folder.mkdir()
-        write_table([], "", folder / "grades.csv")
-    except OSError as error:
-        sys.exit(f"Nothing was graded, because the results could not be written to {folder}: "
-                 f"{error.strerror}. Copy the submissions to a place where you may write.")
-    return folder
+        lost = asyncio.run(grade_all(run, isolation, at_once))
+    except KeyboardInterrupt:
+        done = sum(bool(work.result) for work in works)
+        finish(run, [])
+        sys.exit(f"Stopped. {done} of {len(works)} submissions are graded: {folder}. The same "
+                 "command goes on with the others.")
+    finish(run, lost)
+    print(f"{len(waiting)} submissions in {time.monotonic() - start:.0f} s. "
+          f"Grades and feedback: {folder}")
 
 
-def environment(temporary):
-    """What a grading process is told: where programs are, and a folder for all that it writes."""
-    return {**{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
-            **dict.fromkeys(("HOME", "APPDATA", "TMPDIR", "TEMP", "TMP"), temporary)}
-
-
-async def run_grade_one(submission, course, isolation):
-    """Result and last words of one grading process; the result is {} where it left none."""
-    with tempfile.TemporaryDirectory(prefix="mmfuse-", ignore_cleanup_errors=True) as temporary:
-        result, log = Path(temporary, "result.json"), Path(temporary, "log.txt")
-        with log.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, str(GRADE_ONE), str(COURSES / course / "nbgrader"),
-                submission.assignment, str(submission.path), str(result), "--isolation", isolation,
-                env=environment(temporary), stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL, stderr=file)
-        try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), LONGEST + SLACK)
-        finally:                    # also when the instructor stops the grading
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return read_result(result), tail(log)
-
-
-def read_result(path):
-    """What a grading process wrote, or {}."""
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        content = file.read(LARGEST_RESULT + 1)
-    if len(content) > LARGEST_RESULT:
-        raise ValueError(f"the result has more than {LARGEST_RESULT} bytes")
-    result = json.loads(content)
-    if not isinstance(result, dict):
-        raise ValueError(f"the result is a {type(result).__name__}")
-    return result
-
-
-def tail(path, most=1000):
-    """The end of a text file, however long it claims to be."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - most))
-        return plain(file.read(most).decode("utf8", "replace"), most)
-
-
-async def grade(submission, course, isolation):
-    """Grade one submission, and note the result in it; whatever goes wrong becomes its problem.
-
-    A grading process that leaves no result before the student's code has begun, or dies while it
-    runs, is started once more: the trouble may be the grader's own.
-    """
-    for _ in range(2):
-        try:
-            result, said = await run_grade_one(submission, course, isolation)
-        except Exception as error:  # what a hostile submission may do to its grading process
-            result, said = {}, f"{type(error).__name__}: {error}"
-        if result and not result.pop("unfinished", False):
-            break
-        print(f"No result for {submission.student}, {submission.assignment}; the grading process "
-              f"said at last:\n{said}", flush=True)
-    submission.result = result or {"ungraded": True, "problem": TROUBLE}
-
-
-def keep(submission, submissions, course, folder):
-    """Write a submission's page and the table so far; returns whether that went well."""
-    graded = [submission for submission in submissions if submission.result]
-    fine = True
-    for write in (lambda: write_page(submission, course, folder),
-                  lambda: write_table(graded, course, folder / "grades.csv")):
-        try:
-            write()
-        except Exception as error:      # the others' results come first; this one is named
-            print(f"  could not write to {folder}: {error}", flush=True)
-            fine = False
-    return fine
-
-
-def write_page(submission, course, folder):
-    """Write the page of feedback, also for a result that makes no sense."""
-    try:
-        write_feedback(submission, course, folder)
-    except OSError:
-        raise
-    except Exception as error:
-        print(f"  the result of {submission.student} cannot be read: {error!r}", flush=True)
-        submission.result = {"ungraded": True, "problem": TROUBLE}
-        write_feedback(submission, course, folder)
-
-
-async def grade_all(submissions, course, isolation, folder):
-    """Grade some submissions at a time; returns those whose results could not be written.
-
-    Each result is written when it is there, so that whatever happens later takes none away.
-    """
-    free, unwritten = asyncio.Semaphore(AT_ONCE), []
-
-    async def run(submission):
-        async with free:
-            start = time.monotonic()
-            if not submission.result:
-                await grade(submission, course, isolation)
-        if not keep(submission, submissions, course, folder):
-            unwritten.append(submission)
-        told = (submission.result["problem"] if "ungraded" in submission.result
-                else f"{points_of(submission):g} points, {time.monotonic() - start:.0f} s")
-        print(f"  {submission.student}, {submission.assignment}: {told}", flush=True)
-
-    async with asyncio.TaskGroup() as group:
-        for submission in submissions:
-            group.create_task(run(submission))
-    return [submission for submission in unwritten
-            if not keep(submission, submissions, course, folder)]
-
-
-def grade_folder(path, wanted):
+def grade_folder(path, wanted, again=""):
     """Grade what was handed in with one course.
 
-    path : folder or zip file. wanted : the course that the instructor names, or "".
+    path : folder or zip file. wanted : the course that the instructor names, or "". again : whom
+    to grade again though nothing has changed, or "".
     """
     with open_submissions(path) as (folder, left):
-        submissions, strange = find_submissions(folder, list_assignments())
-        if not submissions:
-            sys.exit(f"There is no notebook of this course in {path}. Its name must hold that of "
-                     f"the assignment, such as {list_assignments()[0]}.ipynb, in a folder for "
-                     "each student.")
-        course = choose_course(wanted, submissions)
+        works, others = find_all(folder, left, path)
+        course = choose_course(wanted, works)
         if not wanted:
             check_course(course)
-        isolation = choose_isolation()
-        with lock("grades"):        # side by side, two runs would take each other's time
-            results, start = start_results(path), time.monotonic()
-            try:
-                lost = asyncio.run(grade_all(submissions, course, isolation, results))
-            except KeyboardInterrupt:
-                done = sum(bool(submission.result) for submission in submissions)
-                sys.exit(f"Stopped. {done} of {len(submissions)} submissions are graded: "
-                         f"{results}")
-    for name in [*strange, *left]:
-        print(f"  not graded: {name} is not a notebook named after an assignment")
-    if lost:
-        sys.exit(f"{len(lost)} results could not be written to {results}, see above: "
-                 f"{', '.join(submission.student for submission in lost)}")
-    print(f"{len(submissions)} submissions in {time.monotonic() - start:.0f} s. "
-          f"Grades and feedback: {results}")
+        results = path.with_name(f"{path.stem if path.is_file() else path.name}-graded")
+        # Side by side, two runs would take each other's time.
+        with claim(results), lock("grades"):
+            grade_into(results, path, works, others, course, again)
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--again", metavar="NAME", default=os.environ.get("AGAIN", ""),
+                        help="grade one student again, NAME/assignment, or all")
+    options = parser.parse_args()
     if not os.environ.get("SUBMISSIONS"):
         sys.exit("Say which folder holds the submissions: make grade SUBMISSIONS=dir")
     wanted = course_name() if os.environ.get("COURSE") else ""
     if wanted:
         check_course(wanted)
-    grade_folder(Path(os.environ["SUBMISSIONS"]).expanduser().resolve(), wanted)
+    grade_folder(Path(os.environ["SUBMISSIONS"]).expanduser().resolve(), wanted, options.again)
 
 
 if __name__ == "__main__":

@@ -1,45 +1,61 @@
-"""What was handed in: which files are notebooks, whose they are, and for which course.
+"""What was handed in: which files are notebooks, and whose they are.
 
-A file is looked at here only as bytes; it is read as a notebook in a process of its own.
+A file is looked at here only as bytes; it is read as a notebook in a process of its own. Nobody
+who handed in something is left out: what cannot be graded is a submission whose result says why.
 """
 
 import contextlib
 import itertools
-import json
 import os
 import re
 import sys
 import tempfile
 import zipfile
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assignments import COURSES
 from grade_one import LARGEST
+from names import CANVAS, MOODLE, folder_name, platform_parts, readable, same
 
-LEFTOVER = re.compile(r"/(\.ipynb_checkpoints|__MACOSX|\._|\.DS_Store)")
-LONGEST = 150       # bytes of a student's name: file systems take 255, a number may follow
-ELSEWHERE = "a course that was not made here"
-COURSE_TOLD = re.compile(rb'"mmfuse_course"\s*:\s*"([0-9a-f]{16}-[0-9a-f]{16})"')
+LEFTOVER = re.compile(r"/(\.ipynb_checkpoints|__MACOSX|\._|\.DS_Store|desktop\.ini|Thumbs\.db)")
+# Browsers add (1), .txt or .json to what they save.
+NOTEBOOK = re.compile(r"(?i)\.ipynb(\s*\(\d+\))?(\.(txt|json))?$")
+COPY = re.compile(r"(?i)[\s_.-]*(\(\d+\)|copy|kopie|copie|\d+)?[\s_.-]*")
+ARCHIVES = (".zip", ".7z", ".rar", ".gz", ".tar", ".tgz")
+GUIDE = "Ask for the .ipynb file itself."
 
 
 @dataclass
 class Submission:
-    """One student's notebook for one assignment, and what came of it (see grade_one.py)."""
+    """One student's notebook for one assignment, and what came of it (see grade_one.py).
+
+    student : as in the table, of nobody else. path : None where nothing was handed in. course :
+    the one whose tests grade it. name : in the roster. said : for the table, about the file.
+    """
 
     student: str
     assignment: str
-    path: Path
+    path: Path | None
     result: dict = field(default_factory=dict)
+    file: str = ""
+    course: str = ""
+    name: str = ""
+    said: list = field(default_factory=list)
+    numbers: tuple = ()         # and logins in the roster
+    work: str = ""              # hash of what its result depends on
+
+    def known_as(self):
+        """All names of the student, as `same` writes them."""
+        name, number, _ = platform_parts(self.student)
+        return {same(one) for one in (self.student, name, number, self.name, *self.numbers)} - {""}
 
 
 @contextlib.contextmanager
 def open_submissions(path):
     """Gives the folder of submissions, unpacked for as long as it is needed where it is a zip
-    file, and the names of what was not unpacked. Leaves with a message for anything else."""
+    file, and why some of its files were left out. Leaves with a message for anything else."""
     if path.is_dir():
-        yield path, []
+        yield path, {}
     elif zipfile.is_zipfile(path):
         with tempfile.TemporaryDirectory(prefix="mmfuse-") as temporary:
             try:
@@ -49,135 +65,171 @@ def open_submissions(path):
             inside = list(Path(temporary).iterdir())
             # A folder that was packed as a whole, such as week1/ in week1.zip.
             whole = len(inside) == 1 and path.stem.startswith(inside[0].name)
-            yield (inside[0] if whole and inside[0].is_dir() else Path(temporary)), left
+            if whole and inside[0].is_dir():
+                left = {name.partition("/")[2] or name: why for name, why in left.items()}
+                yield inside[0], left
+            else:
+                yield Path(temporary), left
     else:
         what = "is a file, and no zip file" if path.exists() else "is not there"
         sys.exit(f"SUBMISSIONS must be the folder with the submissions, or a zip file of it; "
                  f"{path} {what}.")
 
 
+def open_zip(path):
+    """A zip file, its names read as UTF-8 also where it does not say so, as a Mac packs them."""
+    try:
+        return zipfile.ZipFile(path, metadata_encoding="utf-8")
+    except UnicodeDecodeError:
+        return zipfile.ZipFile(path)
+
+
 def unpack(path, folder):
-    """Unpack the notebooks of a zip file; returns the names of the files that are left out."""
-    left = []
-    with zipfile.ZipFile(path) as file:
+    """Unpack the notebooks of a zip file; returns why each other file is left out, by name."""
+    left = {}
+    with open_zip(path) as file:
         for entry in file.infolist():
             if entry.is_dir() or LEFTOVER.search(f"/{entry.filename}"):
                 continue
             try:
-                if not entry.filename.lower().endswith(".ipynb") or entry.file_size > LARGEST:
-                    left.append(entry.filename)
+                if not NOTEBOOK.search(entry.filename):
+                    left[entry.filename] = kind_of(Path(entry.filename))
+                elif entry.file_size > LARGEST:
+                    left[entry.filename] = f"has more than {LARGEST // 2**20} MB"
                 else:
                     file.extract(entry, folder)     # never outside of the folder
             except Exception:       # whatever a damaged or encrypted entry makes the reader say
-                left.append(entry.filename)
+                left[entry.filename] = "could not be unpacked"
     return left
 
 
 def list_files(folder):
-    """Files below a folder in order, with folders that cannot be read; follows no links."""
+    """Files below a folder in order, with folders that are empty or cannot be read; follows no
+    links."""
     files, waiting = [], [folder]
     while waiting:                  # no recursion: folders may be nested as deep as they like
-        here = waiting.pop()
+        here, count = waiting.pop(), len(files) + len(waiting)
         try:
             with os.scandir(here) as entries:
                 for entry in entries:
                     path = Path(entry.path)
                     (waiting if entry.is_dir(follow_symlinks=False) else files).append(path)
+            if len(files) + len(waiting) == count and here != folder:
+                files.append(here)
         except OSError:
             files.append(here)
     return sorted(files)
 
 
-def find_submissions(folder, names):
-    """All submissions of a folder, and the files that are none.
+def kind_of(path):
+    """Why a file cannot be graded, as far as its name and kind tell; "" where it may be."""
+    if path.is_symlink():
+        return "is a link to another place, and links are not followed"
+    if path.is_dir():
+        readable_here = os.access(path, os.R_OK | os.X_OK)
+        return "is an empty folder" if readable_here else "is a folder that cannot be read"
+    if path.suffix.lower() in ARCHIVES:
+        return f"is an archive, which is not unpacked. {GUIDE}"
+    if not NOTEBOOK.search(path.name):
+        return f"is not a notebook. {GUIDE}"
+    return "" if path.is_file() else "is not a plain file"
+
+
+def which_assignment(name, names):
+    """(assignment, what stands before it, what stands after it) in the name of a file.
+
+    The assignment is "" where the name holds none, or several.
+
+    >>> which_assignment("ada_A1-Skipgram (1).ipynb", ["a1_skipgram", "a2_vectorize"])
+    ('a1_skipgram', 'ada', ' (1)')
+    """
+    stem = NOTEBOOK.sub("", name)
+    found = {key: match for key in names
+             if (match := re.search(re.escape(key).replace("_", "[ _-]?"), stem, re.IGNORECASE))}
+    if len(found) != 1:
+        return "", stem, ""
+    (key, match), = found.items()
+    return key, stem[:match.start()].rstrip("_- "), stem[match.end():]
+
+
+def owner_of(inside, before, after):
+    """Whose a file is: its folder's, or what its own name says before or after the assignment."""
+    if len(inside.parts) > 1:
+        return readable(inside.parts[0])
+    packed = MOODLE.match(before) or CANVAS.match(f"{before}_")
+    if packed:
+        return readable(packed[0].rstrip("_"))
+    return readable(before or COPY.sub("", after, count=1))
+
+
+def find_submissions(folder, names, left=(), told=lambda path: ""):
+    """Everything that was handed in, the notebooks first.
+
+    left : why files of a zip file were not unpacked. told : gives the assignment that a notebook
+    itself tells, or "".
 
     Two files may claim one name: both are graded, and those after the first come last, so that
     nobody waits for somebody's thirty copies.
     """
-    first, again, strange = {}, [], []
+    works, others = [], []
     for path in list_files(folder):
         inside = path.relative_to(folder)
         if LEFTOVER.search(f"/{inside.as_posix()}"):
             continue
-        name = next((name for name in names if name in path.name.lower()), "")
-        before = path.name[:path.name.lower().find(name)].rstrip("_- ")
-        student = shorten(readable(inside.parts[0] if len(inside.parts) > 1 else before))
-        if (not name or path.suffix.lower() != ".ipynb" or not student or path.is_symlink()
-                or not path.is_file()):
-            strange.append(readable(inside.as_posix()))
-        elif (student, name) in first:
-            again.append(Submission(student, name, path))
-        else:
-            first[student, name] = Submission(student, name, path)
-    for submission in again:
-        labels = (f"{submission.student} ({i})" for i in itertools.count(2))
-        submission.student = next(label for label in labels
-                                  if (label, submission.assignment) not in first)
-        first[submission.student, submission.assignment] = submission
-    return list(first.values()), strange
+        submission, why = look_at(path, inside, names, told)
+        (others if why else works).append((submission, why))
+    for name, why in dict(left).items():
+        before, after = which_assignment(Path(name).name, names)[1:]
+        owner = owner_of(Path(name), before, after)
+        file = "/".join(map(readable, Path(name).parts))
+        others.append((Submission(owner, "", None, file=file), why))
+    return number_labels([work for work, _ in works]) + name_others(others, works)
 
 
-def readable(name):
-    """A name that screens, tables and file systems take; "" for what is no name at all."""
-    name = re.sub(r"[^\w.,()+@ /-]+", "_", name)         # \w: letters and digits of any script
-    return "" if not re.search(r"\w", name) else re.sub(r"^[+@-]", "_", name)
+def look_at(path, inside, names, told):
+    """A submission, and why it cannot be graded or ""."""
+    assignment, before, after = which_assignment(path.name, names)
+    why, said = kind_of(path), []
+    belongs = "" if why else told(path)
+    if belongs and belongs != assignment:
+        said = [f"The file is named otherwise, but it is the notebook of {belongs}."]
+        assignment = belongs
+    owner = owner_of(inside, before, after)
+    if not why and not assignment:
+        why = ("does not say which assignment it is: its name must hold that of the assignment, "
+               f"such as {names[0]}.ipynb")
+    if not why and not owner:
+        why = "does not say whose it is. Put it into a folder with the student's name"
+    file = "/".join(map(readable, inside.parts))
+    return Submission(owner, assignment, path, file=file, said=said), why
 
 
-def shorten(name):
-    """A name of at most LONGEST bytes."""
-    return name.encode()[:LONGEST].decode(errors="ignore")
+def number_labels(works):
+    """Give each submission a label of its own, also where a disk would mix two of them up."""
+    taken, first, again = set(), [], []
+    for work in works:
+        key = (same(folder_name(work.student)), work.assignment)
+        (again if key in taken else first).append(work)
+        taken.add(key)
+    for work in again:
+        labels = (f"{work.student} ({i})" for i in itertools.count(2))
+        work.student = next(label for label in labels
+                            if (same(folder_name(label)), work.assignment) not in taken)
+        taken.add((same(folder_name(work.student)), work.assignment))
+    return first + again
 
 
-def made_courses():
-    """What each course that was made has handed out: {course: {assignment: what it tells}}."""
-    return {path.parent.name: json.loads(path.read_text(encoding="utf8")).get("notebooks", {})
-            for path in sorted(COURSES.glob("[!.]*/course.json"))}
-
-
-def course_of(submission, courses):
-    """(course that a notebook was handed out for, whether with the data that it has now).
-
-    The course is "" where the notebook does not tell, as some programs drop what they do not
-    know, and ELSEWHERE where it is none of `courses`.
-    """
-    with submission.path.open("rb") as file:
-        told = COURSE_TOLD.search(file.read(LARGEST))
-    if not told:
-        return "", True
-    told = told[1].decode()
-    for course, notebooks in courses.items():
-        known = notebooks.get(submission.assignment, "")
-        if known.partition("-")[0] == told.partition("-")[0]:
-            return course, known == told
-    return ELSEWHERE, True
-
-
-def choose_course(wanted, submissions):
-    """The course to grade with; submissions of other courses get a result that says so.
-
-    wanted : the course that the instructor names, or "". Leaves with a message where nothing
-    tells which course it should be, or where all notebooks belong to other ones.
-    """
-    courses = made_courses()
-    told = [course_of(submission, courses) for submission in submissions]
-    votes = Counter(course for course, _ in told)
-    likely = [course for course, _ in votes.most_common() if course not in ("", ELSEWHERE)]
-    if wanted and not votes[wanted] and not votes[""]:
-        sys.exit(f"None of these notebooks was made for the course {wanted}: they belong to "
-                 f"{' and '.join(likely or [ELSEWHERE])}. Give its name as COURSE=name.")
-    only = list(courses) if votes[""] and len(courses) == 1 else []
-    course = wanted or (likely or only or [""])[0]
-    if not course:
-        sys.exit("Say for which course these notebooks were made, as COURSE=name; they do not "
-                 f"tell, or none of those is here (made so far: {', '.join(courses) or 'none'}).")
-    if not wanted:
-        print(f"COURSE is not given. Grading the course {course}, "
-              + ("to which the notebooks belong." if likely else "the only one that was made."))
-    for submission, (belongs, current) in zip(submissions, told, strict=True):
-        if belongs not in ("", course):
-            submission.result = {"ungraded": True, "problem": (
-                f"Not graded: this notebook belongs to {belongs}, not to {course}.")}
-        elif not current:
-            print(f"  {submission.student} has other data for {submission.assignment} than "
-                  f"{course} has now: it was made anew after the notebooks were handed out.")
-    return course
+def name_others(others, works):
+    """What cannot be graded: each notebook, and of other files one for whoever has no notebook."""
+    graded = {same(work.student) for work, _ in works}
+    rows = {}
+    for other, why in others:
+        is_notebook = NOTEBOOK.search(other.file)
+        owner = other.student or other.file
+        if not is_notebook and same(owner) in graded:
+            continue
+        key = other.file if is_notebook else same(owner)
+        row = rows.setdefault(key, Submission(owner, "", None, file=other.file))
+        told = f"Not graded: {other.file} {why.rstrip('.')}."
+        row.result = {"ungraded": True, "problem": row.result.get("problem") or told}
+    return list(rows.values())
