@@ -1,0 +1,232 @@
+"""Features by Ray Data: the same numbers as the plain loop's, and what the engine costs and brings.
+
+    python benchmarks/scale_ray.py            # some ten minutes on two cores; writes its JSON
+    python benchmarks/scale_ray.py --quick    # few pictures, one round; writes nothing
+
+Four ways take turns on the same pictures: the package's loop, which loads pictures ahead, with one
+thread and with two, and Ray Data with one actor and with two, one thread each. Every way reads its
+list of pictures from Parquet files and writes features to one. Seconds are whole runs, the network
+loaded anew by each actor, but neither Python's start nor that of Ray's session, which is told
+apart. Besides, a worker is killed once, and the result has to be whole and the same.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import torch
+from ray.data import ActorPoolStrategy
+from word2vec import spread
+
+from mmfuse_utils.cache import write_then_rename
+from mmfuse_utils.data import load_emoji
+from mmfuse_utils.data.pictures import load_images
+from mmfuse_utils.vision import BATCH_SIZE, extract_features, load_ahead, load_backbone
+
+OUTPUT = Path(__file__).with_suffix(".json")
+SIZES, ROUNDS, TOLERANCE = (64, 256, 1024), 5, 1e-5
+PARTS, BATCH = 8, 32                # files of the list of pictures; pictures an actor takes at once
+WAYS = ("loop.1", "ray.1", "loop.2", "ray.2")       # .1, .2: threads of the loop, actors of Ray
+SESSION = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 200 * 2**20,
+           "log_to_driver": False, "logging_level": "error",
+           "runtime_env": {"env_vars": {"PYTHONPATH": str(Path(__file__).resolve().parent)}}}
+
+
+# The reader's pieces
+
+class Extractor:
+    """An actor: it loads the network once, then turns batch after batch into features."""
+
+    def __init__(self):
+        torch.set_num_threads(1)
+        self.backbone = load_backbone()
+
+    def __call__(self, batch):
+        images = load_images(batch["path"].tolist())
+        return {"row": batch["row"], "features": extract_features(images, self.backbone)}
+
+
+def ray_features(source, target, actors, extractor=Extractor, **settings):
+    """Parquet files of rows and paths to Parquet files of rows and features."""
+    (ray.data.read_parquet(source)
+     .map_batches(extractor, batch_size=BATCH, num_cpus=0.5,    # what is left reads and writes
+                  compute=ActorPoolStrategy(size=actors), **settings)
+     .write_parquet(target))
+
+
+def read_features(folder):
+    """Features in the order of the rows: Ray's parts arrive in any order."""
+    table = pq.read_table(folder).sort_by("row")
+    return np.stack(table["features"].to_numpy())
+
+
+# The plain loop, a killed worker
+
+def loop_features(source, target, threads):
+    """The same by the package's loop: while a batch is computed, the next one is loaded."""
+    torch.set_num_threads(threads)
+    table = pq.read_table(source).sort_by("row")
+    paths = table["path"].to_pylist()
+    batches = [paths[i:i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
+    backbone = load_backbone()
+    features = [extract_features(images, backbone)
+                for images in load_ahead(load_images, batches)]
+    features = pa.array(list(np.concatenate(features)))
+    Path(target).mkdir()
+    pq.write_table(pa.table({"row": table["row"], "features": features}),
+                   Path(target) / "features.parquet")
+
+
+class Fragile(Extractor):
+    """An actor that kills its own process on its second batch, if no process did so before."""
+
+    def __init__(self, mark):
+        super().__init__()
+        self.mark, self.batches = Path(mark), 0
+
+    def __call__(self, batch):
+        self.batches += 1
+        if self.batches > 1 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(batch)
+
+
+def list_pictures(paths, folder):
+    """Rows and paths as `PARTS` Parquet files, which is also the number of Ray's blocks."""
+    Path(folder).mkdir()
+    for part, rows in enumerate(np.array_split(np.arange(len(paths)), PARTS)):
+        table = pa.table({"row": rows, "path": [str(paths[row]) for row in rows]})
+        pq.write_table(table, Path(folder) / f"{part}.parquet")
+
+
+def start_session():
+    """Ray on this machine alone; how many seconds its start took."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    began = time.perf_counter()
+    ray.init(**SESSION)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    return time.perf_counter() - began
+
+
+def run(way, source, target):
+    """Seconds of one whole run of a way."""
+    kind, number = way.split(".")
+    began = time.perf_counter()
+    (ray_features if kind == "ray" else loop_features)(source, target, int(number))
+    return time.perf_counter() - began
+
+
+# The study
+
+def compare(paths, folder):
+    """Ray's features less the loop's, without and with a killed worker."""
+    source, found = folder / "compared", {}
+    list_pictures(paths, source)
+    loop_features(source, folder / "plain", 1)
+    plain = read_features(folder / "plain")
+    mark = folder / "killed"
+    ray_features(source, folder / "ray", 2)
+    ray_features(source, folder / "fragile", 2, Fragile, fn_constructor_args=(str(mark),))
+    for name in ("ray", "fragile"):
+        features = read_features(folder / name)
+        assert features.shape == plain.shape
+        difference = float(np.abs(features - plain).max())
+        assert difference <= TOLERANCE, difference
+        found[name] = {"pictures": len(features), "max_difference": difference}
+    return found["ray"], {"kills": int(mark.exists()), **found["fragile"]}
+
+
+def measure(paths, sizes, rounds, folder):
+    """All ways by turns on the same pictures, round by round; the turns rotate."""
+    load_backbone()
+    rows, sessions = [], []
+    for size in sizes:
+        list_pictures(paths[:size], folder / f"list-{size}")
+    for number in range(rounds):
+        sessions.append(start_session())
+        if number == 0:     # the first run of a session also starts its idle workers
+            equal = compare(paths[:sizes[0]], folder)
+        run("ray.2", folder / f"list-{sizes[0]}", folder / f"warm-{number}")
+        for size in sizes:
+            for way in np.roll(WAYS, number):
+                seconds = run(way, folder / f"list-{size}", folder / f"{way}-{size}-{number}")
+                rows.append({"way": str(way), "pictures": size, "round": number,
+                             "seconds": seconds})
+                print(rows[-1], flush=True)
+        ray.shutdown()
+    return rows, sessions, equal
+
+
+def seconds_of(rows, way, size):
+    """Seconds by round, in the order of the rounds."""
+    return np.array([row["seconds"] for row in rows
+                     if row["way"] == way and row["pictures"] == size])
+
+
+def fits(rows, way, sizes):
+    """Each round's line through its seconds: fixed seconds, and seconds a further picture.
+
+    The line passes through the smallest and the largest number of pictures.
+    """
+    low, high = (seconds_of(rows, way, size) for size in (min(sizes), max(sizes)))
+    slope = (high - low) / (max(sizes) - min(sizes))
+    return low - slope * min(sizes), slope
+
+
+def summarize(rows):
+    """Rates, ratios round by round, and fixed costs; 95 % intervals by Student's t."""
+    sizes = sorted({row["pictures"] for row in rows})
+    cores = {"one": ("ray.1", "loop.1"), "two": ("ray.2", "loop.2")}
+    slopes = {way: fits(rows, way, sizes)[1] for way in WAYS}
+    return {
+        "rate": {way: {str(n): spread((n / seconds_of(rows, way, n)).tolist()) for n in sizes}
+                 for way in WAYS},
+        "ratio": {name: {str(n): spread((seconds_of(rows, loop, n)
+                                         / seconds_of(rows, engine, n)).tolist()) for n in sizes}
+                  for name, (engine, loop) in cores.items()},
+        "long_run": {name: spread((slopes[loop] / slopes[engine]).tolist())
+                     for name, (engine, loop) in cores.items()},
+        "speed_up": {kind: spread((slopes[f"{kind}.1"] / slopes[f"{kind}.2"]).tolist())
+                     for kind in ("loop", "ray")},
+        "fixed_seconds": {way: spread(fits(rows, way, sizes)[0].tolist(), log=False)
+                          for way in WAYS}}
+
+
+def versions():
+    """What the numbers were taken with."""
+    return {"python": platform.python_version(), "ray": ray.__version__,
+            "torch": torch.__version__, "numpy": np.__version__, "pyarrow": pa.__version__}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few pictures, one round")
+    options = parser.parse_args()
+    sizes, rounds = ((16, 48), 2) if options.quick else (SIZES, ROUNDS)
+    paths = load_emoji().pictures.path[:max(sizes)]
+    with tempfile.TemporaryDirectory() as folder:
+        rows, sessions, (equal, killed) = measure(paths, sizes, rounds, Path(folder))
+    content = {"date": time.strftime("%Y-%m-%d"), "versions": versions(), "cores": os.cpu_count(),
+               "settings": {"sizes": sizes, "rounds": rounds, "parts": PARTS, "batch": BATCH},
+               "equal": equal, "killed": killed, "session_seconds": sessions,
+               "summary": summarize(rows), "runs": rows}
+    print(json.dumps(content["summary"], indent=1))
+    if not options.quick:
+        with write_then_rename(OUTPUT) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
