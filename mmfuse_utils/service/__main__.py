@@ -1,17 +1,18 @@
 """`python -m mmfuse_utils.service`: build what is missing, and serve it at a loopback address."""
 
 import argparse
+import asyncio
 import os
 import sys
 from pathlib import Path
 from types import FrameType
 
 try:
-    import structlog
     import uvicorn
     from fastapi import FastAPI
 
     from mmfuse_utils.service.app import create_app
+    from mmfuse_utils.service.wire import Wire
 except ModuleNotFoundError as error:
     sys.exit(f"The service needs the package {error.name}. It comes with the extra `service`: "
              "python -m pip install -e '.[service]'")
@@ -33,8 +34,7 @@ def main() -> int:
         return 1
     if options.build_only:
         return 0
-    _log_json()
-    Server(create_app(Searcher(artefact), Settings()), options.host, options.port).run()
+    Server(create_app(Searcher(artefact), _settings(options)), options.host, options.port).run()
     return 0
 
 
@@ -53,12 +53,23 @@ def _options() -> argparse.Namespace:
                              "(default: one in the cache)")
     parser.add_argument("--host", default="127.0.0.1",
                         help="address to listen at (default: %(default)s, this machine alone)")
+    parser.add_argument("--name", action="append",
+                        help="a host name by which it may be called, several times if need be "
+                             "(default: those of this machine's loopback, or any with --host)")
     parser.add_argument("--port", type=int, default=8000, help="(default: %(default)s)")
     parser.add_argument("--build-only", action="store_true", help="build the artefact and end")
     options = parser.parse_args()
     if options.captions and not options.pictures:
         parser.error("--captions needs --pictures")
     return options
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Whoever lets other machines in says by which names they may call."""
+    if options.name:
+        return Settings(hosts=tuple(options.name))
+    near = options.host in ("127.0.0.1", "::1", "localhost")
+    return Settings() if near else Settings(hosts=("*",))
 
 
 def _artefact(options: argparse.Namespace) -> Artefact:
@@ -79,40 +90,37 @@ def _from_cache(options: argparse.Namespace) -> Artefact:
     return own_artefact(options.pictures, options.captions, options.leave_out)
 
 
-def _log_json() -> None:
-    structlog.configure(
-        processors=[structlog.processors.add_log_level,
-                    structlog.processors.TimeStamper(fmt="iso", utc=True),
-                    structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr), cache_logger_on_first_use=True)
-
-
 class Server(uvicorn.Server):
     """uvicorn, told to stop by a signal: finish what was begun, then end with status 0."""
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         settings = app.state.desk.settings
         super().__init__(uvicorn.Config(
-            app, host=host, port=port, ws="none", server_header=False, access_log=False,
+            app, host=host, port=port, http=Wire, ws="none", server_header=False, access_log=False,
             log_level="warning", timeout_keep_alive=5,
             timeout_graceful_shutdown=int(settings.stop_seconds)))
         self.desk = app.state.desk
 
     async def startup(self, sockets: list | None = None) -> None:
         """Listen, and say where."""
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            [port] = {place.getsockname()[1] for server in self.servers
-                      for place in server.sockets}
+            port = self.servers[0].sockets[0].getsockname()[1]
             print(f"Serving {len(self.desk.searcher.artefact.items):,} pictures at "
                   f"http://{host}:{port}/ (Ctrl-C stops it).", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take no new queries; a second signal ends the waiting."""
+        """Say so at /readyz and take no new queries; soon stop to listen, when all is done end.
+
+        A second signal ends the waiting.
+        """
+        if self.desk.stopping:
+            self.force_exit = self.should_exit = True
         self.desk.stopping = True
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        self.loop.call_soon_threadsafe(self.loop.call_later, self.desk.settings.leave_seconds,
+                                       setattr, self, "should_exit", True)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """The web service: a FastAPI application around a `Searcher`."""
 
-import asyncio
 import contextlib
 import json
-import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from mmfuse_utils.service.asked import described_query
 from mmfuse_utils.service.desk import Desk
 from mmfuse_utils.service.limits import Guard
 from mmfuse_utils.service.meters import Meters
@@ -23,7 +22,7 @@ from mmfuse_utils.service.settings import Settings
 
 PAGE = {"style.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8",
         "icon.svg": "image/svg+xml"}
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+JSON = "application/json"
 BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {
     "schema": {"type": "string", "format": "binary"}}}}}
 
@@ -42,7 +41,8 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Words Meet Pixels: search", version="1", lifespan=lifespan,
                   docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.desk, app.state.meters = desk, meters
-    app.add_middleware(Guard, settings=settings, meters=meters)
+    app.add_middleware(Guard, settings=settings, meters=meters,
+                       quick={"/v1/search": desk.by_phrase})
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -53,30 +53,25 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
 
 
 def _add_searches(app: FastAPI, desk: Desk, settings: Settings) -> None:
-    hits = Query(ge=1, le=settings.most_k, description="How many hits, at most.")
-    group_name = Query(description="Search one group alone; /v1/artefact has their names.")
+    groups = desk.searcher.groups
 
-    @app.get("/v1/search", response_model=Found, responses=described(400, 422, 503))
-    async def search(
-            q: Annotated[str, Query(min_length=1, max_length=settings.most_query)],
-            k: Annotated[int, hits] = 10,
-            group: Annotated[str | None, group_name] = None) -> Response:
+    @app.get("/v1/search", response_model=Found, responses=described(400, 422, 503),
+             openapi_extra=described_query(settings, groups))
+    async def search(request: Request) -> Response:
         """Pictures nearest to a phrase."""
-        if CONTROL.search(q):
-            raise Problem(422, "q may hold no control characters.")
-        return _answer(await desk.by_phrase(q, k, group))
+        return Response(await desk.by_phrase(request.scope["query_string"]), media_type=JSON)
 
-    @app.post("/v1/search/picture", response_model=Found, openapi_extra=BODY,
-              responses=described(400, 408, 413, 415, 422, 503))
-    async def search_picture(
-            request: Request, k: Annotated[int, hits] = 10,
-            group: Annotated[str | None, group_name] = None) -> Response:
+    @app.post("/v1/search/picture", response_model=Found,
+              responses=described(400, 408, 413, 415, 422, 503),
+              openapi_extra=BODY | described_query(settings, groups, phrase=False))
+    async def search_picture(request: Request) -> Response:
         """Pictures nearest to the one whose bytes are the body."""
-        return _answer(await desk.by_picture(request.body, k, group))
+        answer = await desk.by_picture(request.scope["query_string"], request.body)
+        return Response(answer, media_type=JSON)
 
 
 def _add_facts(app: FastAPI, desk: Desk, meters: Meters) -> None:
-    artefact, about = desk.searcher.artefact, _json(desk.about())
+    artefact, about = desk.searcher.artefact, json.dumps(desk.about())
 
     @app.get("/v1/pictures/{id}", responses=described(400, 404, 503) | {
         200: {"description": "A small picture.", "content": {
@@ -93,7 +88,7 @@ def _add_facts(app: FastAPI, desk: Desk, meters: Meters) -> None:
     @app.get("/v1/artefact", response_model=About, responses=described(400, 503))
     async def served() -> Response:
         """What is served: source, method, counts, groups, data and checksums."""
-        return Response(about, media_type="application/json")
+        return Response(about, media_type=JSON)
 
     @app.get("/livez", response_class=Response, responses=described(400, 503))
     async def alive() -> Response:
@@ -126,14 +121,6 @@ def _add_page(app: FastAPI) -> None:
     serve("/", "index.html", "text/html; charset=utf-8")
     for file, kind in PAGE.items():
         serve(f"/page/{file}", file, kind)
-
-
-def _json(content: dict) -> bytes:
-    return json.dumps(content).encode()
-
-
-def _answer(content: dict) -> Response:
-    return Response(_json(content), media_type="application/json")
 
 
 async def _problem(request: Request, problem: Problem) -> Response:

@@ -4,15 +4,18 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
+from mmfuse_utils.service.answers import Encoder
 from mmfuse_utils.service.artefact import FORMAT
+from mmfuse_utils.service.asked import read_query
 from mmfuse_utils.service.batches import Batcher
 from mmfuse_utils.service.meters import Meters
 from mmfuse_utils.service.problems import Problem, too_busy
 from mmfuse_utils.service.received import PictureError, open_picture
-from mmfuse_utils.service.searcher import Answer, Searcher
+from mmfuse_utils.service.searcher import Searcher
 from mmfuse_utils.service.settings import Settings
 
 
@@ -20,7 +23,7 @@ class Desk:
     """Takes queries of one service in, and gives answers out, as JSON has them."""
 
     def __init__(self, searcher: Searcher, settings: Settings, meters: Meters) -> None:
-        self.searcher, self.settings = searcher, settings
+        self.searcher, self.settings, self.encoder = searcher, settings, Encoder(searcher)
         self.stopping, self.sees = False, threading.Event()
         self._n_pictures, self._decoders = 0, ThreadPoolExecutor(2, "decode")
         self._refused = meters.refused.labels("picture")
@@ -54,15 +57,15 @@ class Desk:
             raise too_busy(self.settings.retry_seconds,
                            "Phrases are answered; the networks for pictures are being loaded.")
 
-    async def by_phrase(self, phrase: str, k: int, group: str | None) -> dict:
-        """An answer to a phrase."""
-        self._check(group)
-        return told(await self._phrases.submit((phrase, k, group)))
+    async def by_phrase(self, query_string: bytes) -> bytes:
+        """The answer to a phrase, as JSON."""
+        asked = self._read(query_string)
+        return self.encoder.encode(await self._phrases.submit(asked))
 
-    async def by_picture(self, body: Callable[[], Awaitable[bytes]], k: int, group: str | None
-                         ) -> dict:
-        """An answer to a picture, whose bytes are not fetched where too many are worked on."""
-        self._check(group)
+    async def by_picture(self, query_string: bytes, body: Callable[[], Awaitable[bytes]]
+                         ) -> bytes:
+        """The answer to a picture, whose bytes are not fetched where too many are worked on."""
+        _, k, group = self._read(query_string, phrase=False)
         if self._n_pictures >= self.settings.picture_queue:
             self._refused.inc()
             raise too_busy(self.settings.retry_seconds)
@@ -75,7 +78,7 @@ class Desk:
             answer = await self._pictures.submit((picture, k, group))
         finally:
             self._n_pictures -= 1
-        return told(answer) | {"query": {"kind": "picture", **size}}
+        return self.encoder.encode(replace(answer, query={"kind": "picture", **size}))
 
     async def _decode(self, data: bytes) -> tuple[np.ndarray, dict]:
         """A picture at the networks' size, so that large ones are not kept, and its own size."""
@@ -91,11 +94,10 @@ class Desk:
         except PictureError as error:
             raise Problem(error.status, str(error)) from error
 
-    def _check(self, group: str | None) -> None:
+    def _read(self, query_string: bytes, phrase: bool = True) -> tuple[str, int, str | None]:
         if self.stopping:
             raise too_busy(self.settings.retry_seconds, "The service is stopping.")
-        if group is not None and group not in self.searcher.groups:
-            raise Problem(422, "There is no such group.", allowed=list(self.searcher.groups))
+        return read_query(query_string, self.settings, self.searcher.groups, phrase)
 
     def about(self) -> dict:
         """What is served, without a path or what it was made with."""
@@ -103,11 +105,3 @@ class Desk:
         del facts["made_with"]
         return {"checksums": {}, "format": FORMAT} | facts | {
             "pictures": len(self.searcher.artefact.items)}
-
-
-def told(answer: Answer) -> dict:
-    """An answer as JSON has it."""
-    return {"query": answer.query, "method": answer.method, "hits": [
-        {"rank": hit.rank, "id": hit.id, "score": hit.score, "title": hit.title,
-         "credit": hit.credit, "group": hit.group, "picture": f"/v1/pictures/{hit.id}",
-         "word": hit.word} for hit in answer.hits]}

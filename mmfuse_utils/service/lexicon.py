@@ -1,5 +1,6 @@
 """From a phrase to its vector: a weighted sum over words, so that every word's part is known."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,14 @@ import numpy as np
 from mmfuse_utils.data.words import tokens
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Phrase:
-    """A phrase as it was read: its known and unknown words, and a row for each known one."""
+    """A phrase as it was read: each known word once, its row and how often it stands; the rest."""
 
     known: tuple[str, ...]
     unknown: tuple[str, ...]
-    rows: np.ndarray
+    rows: tuple[int, ...]
+    counts: tuple[int, ...]
 
 
 class Lexicon:
@@ -33,56 +35,63 @@ class Lexicon:
         self.place = {word: row for row, word in enumerate(words)}
 
     def read(self, text: str) -> Phrase:
-        """Take a phrase apart; words count as often as they stand, and are named once."""
-        said, place = tokens(text), self.place
-        rows = [place[word] for word in said if word in place]
-        unknown = tuple(dict.fromkeys(word for word in said if word not in place))
-        return Phrase(tuple(dict.fromkeys(word for word in said if word in place)), unknown,
-                      np.array(rows, np.intp))
+        """Take a phrase apart; words are named once, in the order in which they come."""
+        counts, place = Counter(tokens(text)), self.place
+        known = tuple(word for word in counts if word in place)
+        return Phrase(known, tuple(word for word in counts if word not in place),
+                      tuple(place[word] for word in known),
+                      tuple(counts[word] for word in known))
 
-    def sums(self, phrases: Sequence[Phrase]) -> np.ndarray:
-        """The sum of each phrase's word rows at length 1, zeros where none is known: (n, dim)."""
-        total = np.zeros((len(phrases), len(self.mean)), np.float32)
-        for row, phrase in zip(total, phrases, strict=True):
-            if len(phrase.rows):
-                self.rows[phrase.rows].sum(axis=0, dtype=np.float32, out=row)
-        return _at_length_one(total)
-
-    def embed_phrases(self, phrases: Sequence[Phrase]) -> np.ndarray:
-        """A vector of length 1 a phrase, zeros where no word is known: (n, dim)."""
-        told = self.sums(phrases)
-        return _at_length_one(np.where(told.any(axis=1, keepdims=True), told - self.mean, 0))
-
-    def embed_plain(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of texts with the mean left on: (n, dim)."""
-        return self.sums([self.read(text) for text in texts])
+    def measure(self, phrases: Sequence[Phrase]) -> "Measured":
+        """The vectors of phrases, with what it takes to tell the words' parts."""
+        width = max((len(phrase.rows) for phrase in phrases), default=0)
+        places = np.zeros((len(phrases), width), np.intp)
+        counts = np.zeros((len(phrases), width), np.float32)
+        for i, phrase in enumerate(phrases):
+            places[i, :len(phrase.rows)] = phrase.rows
+            counts[i, :len(phrase.rows)] = phrase.counts
+        table = self.rows[places].astype(np.float32) * counts[..., None]
+        return Measured(table, self.mean)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """The same from texts."""
-        return self.embed_phrases([self.read(text) for text in texts])
+        """A vector of length 1 a text, zeros where no word is known: (n, dim)."""
+        return self.measure([self.read(text) for text in texts]).vectors
 
-    def parts(self, phrase: Phrase, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The part of each known word in the cosine with each item, and the part of the mean.
+    def embed_plain(self, texts: Sequence[str]) -> np.ndarray:
+        """The same with the mean left on: (n, dim)."""
+        parts = [self.measure([self.read(text)]).told for text in texts]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.mean)), np.float32)
 
-        items : (n, dim) of length 1. The parts of a word that stands twice are taken together. As
-        the cosine is a sum over the words, all parts of an item, (n, n_known) and (n,), add up
-        to it.
+
+class Measured:
+    """Phrases as sums over their words.
+
+    table : (n, n_words, dim) words' rows as often as they stand, zeros where a phrase has fewer.
+    mean : (dim,) what is taken off. told : (n, dim) the sums at length 1. vectors : (n, dim) these
+    less the mean, at length 1 again; zeros where no word is known.
+    """
+
+    def __init__(self, table: np.ndarray, mean: np.ndarray) -> None:
+        self.table, self.mean = table, mean
+        total = table.sum(axis=1)
+        self.lengths = _lengths(total)
+        self.told = total / self.lengths
+        rest = self.told - mean
+        rest[~total.any(axis=1)] = 0
+        self.rests = _lengths(rest)
+        self.vectors = rest / self.rests
+
+    def parts(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The part of each word in the cosine with each item, and the part of the mean.
+
+        items : (n, k, dim), for each phrase its own k of length 1. As a cosine is a sum over the
+        words, all its parts, (n, k, n_words) and (n, k), add up to it.
         """
-        table = self.rows[phrase.rows].astype(np.float32)
-        total = table.sum(axis=0)
-        length = np.sqrt(total @ total)
-        rest = total / length - self.mean
-        rest = np.sqrt(rest @ rest)
-        parts = items @ table.T / (length * rest)
-        if len(phrase.known) < len(phrase.rows):
-            where = {self.place[word]: i for i, word in enumerate(phrase.known)}
-            which = [where[row] for row in phrase.rows.tolist()]
-            together = np.zeros((len(items), len(phrase.known)), np.float32)
-            np.add.at(together.T, which, parts.T)
-            parts = together
-        return parts, items @ self.mean / -rest
+        words = items @ self.table.transpose(0, 2, 1) / (self.lengths * self.rests)[:, :, None]
+        return words, items @ self.mean / -self.rests
 
 
-def _at_length_one(rows: np.ndarray) -> np.ndarray:
+def _lengths(rows: np.ndarray) -> np.ndarray:
+    """Lengths of rows as a column, 1 for a row of zeros."""
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-    return rows / np.where(lengths > 0, lengths, 1)
+    return np.where(lengths > 0, lengths, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from mmfuse_utils.data.words import tokens
 from mmfuse_utils.service.artefact import Artefact
 from mmfuse_utils.service.eye import Eye
-from mmfuse_utils.service.lexicon import Lexicon, Phrase
+from mmfuse_utils.service.lexicon import Lexicon, Measured, Phrase
 from mmfuse_utils.service.store import ExactStore, Store
 
 
@@ -64,11 +64,12 @@ class Searcher:
     def by_phrases(self, asked: Sequence[tuple[str, int, str | None]]) -> list[Answer]:
         """An answer to each (phrase, k, group)."""
         phrases = [self.lexicon.read(text) for text, _, _ in asked]
-        queries = self.lexicon.embed_phrases(phrases)
-        found = self._find(queries, [(k, group) for _, k, group in asked])
+        measured = self.lexicon.measure(phrases)
+        found = self._find(measured.vectors, [(k, group) for _, k, group in asked])
+        owed = self._owed(phrases, measured, [ids for ids, _ in found])
         return [Answer({"kind": "phrase", "known": phrase.known, "unknown": phrase.unknown},
-                       self.method, self._hits(ids, scores, self._owed(phrase, ids)))
-                for phrase, (ids, scores) in zip(phrases, found, strict=True)]
+                       self.method, self._hits(ids, scores, words))
+                for phrase, (ids, scores), words in zip(phrases, found, owed, strict=True)]
 
     def by_pictures(self, asked: Sequence[tuple[np.ndarray, int, str | None]]) -> list[Answer]:
         """An answer to each (picture, k, group)."""
@@ -85,7 +86,7 @@ class Searcher:
         return place_pictures(self.artefact, features, classes)
 
     def _find(self, queries: np.ndarray, wanted: Sequence[tuple[int, str | None]]
-              ) -> list[tuple[Sequence[str], np.ndarray]]:
+              ) -> list[tuple[Sequence[str], Sequence[float]]]:
         """Ids and scores for each query; those of one group share a search."""
         found: list = [((), ())] * len(queries)
         told = queries.any(axis=1)
@@ -94,29 +95,37 @@ class Searcher:
             if rows:
                 most = max(wanted[row][0] for row in rows)
                 ids, scores = self.store.search(queries[rows], most, group)
-                for row, own_ids, own_scores in zip(rows, ids, scores, strict=True):
-                    found[row] = own_ids[:wanted[row][0]], own_scores[:wanted[row][0]]
+                for row, own, cosines in zip(rows, ids.tolist(), rounded(scores, 4), strict=True):
+                    k = wanted[row][0]
+                    found[row] = own[:k], cosines[:k]
         return found
 
-    def _hits(self, ids: Sequence[str], scores: np.ndarray, words: Sequence[dict | None]
+    def _hits(self, ids: Sequence[str], scores: Sequence[float], words: Sequence[dict | None]
               ) -> tuple[Hit, ...]:
         items, rows = self.artefact.items, self.artefact.rows
-        return tuple(
-            Hit(rank, item["id"], round(float(score), 4), item["title"], item["credit"],
-                item["group"], word)
-            for rank, (item, score, word) in enumerate(zip(
-                (items[rows[name]] for name in ids), scores, words, strict=True), 1))
+        found = []
+        for rank, (name, score, word) in enumerate(zip(ids, scores, words, strict=True), 1):
+            item = items[rows[name]]
+            found.append(Hit(rank, name, score, item["title"], item["credit"], item["group"], word))
+        return tuple(found)
 
-    def _owed(self, phrase: Phrase, ids: Sequence[str]) -> list[dict | None]:
-        """The word of the phrase to which each hit owes most, and its share of what adds."""
-        if not len(ids):
-            return []
-        rows = self.artefact.vectors[[self.artefact.rows[name] for name in ids]]
-        parts = self.lexicon.parts(phrase, rows)[0]
-        gain = np.maximum(parts, 0)
-        shares = gain.max(axis=1) / np.maximum(gain.sum(axis=1), 1e-12)
-        return [{"text": phrase.known[best], "share": round(float(share), 3)} if share > 0 else None
-                for best, share in zip(parts.argmax(axis=1), shares, strict=True)]
+    def _owed(self, phrases: Sequence[Phrase], measured: Measured, found: Sequence[Sequence[str]]
+              ) -> list[list[dict | None]]:
+        """The word of a phrase to which each of its hits owes most, and its share of what adds."""
+        most, rows = max(map(len, found), default=0), self.artefact.rows
+        if most == 0:
+            return [[] for _ in found]
+        places = np.zeros((len(found), most), np.intp)
+        for i, ids in enumerate(found):
+            places[i, :len(ids)] = [rows[name] for name in ids]
+        gain = np.maximum(measured.parts(self.artefact.vectors[places])[0], 0)
+        best = gain.argmax(axis=2)
+        largest = np.take_along_axis(gain, best[..., None], 2)[..., 0]
+        shares = rounded(largest / np.maximum(gain.sum(axis=2), 1e-12), 3)
+        return [[{"text": phrase.known[word], "share": share} if share > 0 else None
+                 for word, share, _ in zip(words, parts, ids, strict=False)]
+                for phrase, words, parts, ids in zip(phrases, best.tolist(), shares, found,
+                                                     strict=True)]
 
     def _nearest(self, query: np.ndarray, name: str) -> dict | None:
         """The word of an item's title and keywords that is nearest to a picture."""
@@ -139,6 +148,15 @@ def fill(store: Store, artefact: Artefact) -> None:
     """Put an artefact's index into a store: its items' ids, rows and groups."""
     store.add([item["id"] for item in artefact.items], artefact.vectors,
               [item["group"] for item in artefact.items])
+
+
+def rounded(values: np.ndarray, digits: int) -> list:
+    """Numbers as lists, as few digits as are of use.
+
+    >>> rounded(np.array([[0.123456]], np.float32), 3)
+    [[0.123]]
+    """
+    return np.round(values.astype(float), digits).tolist()
 
 
 def place_pictures(artefact: Artefact, features: np.ndarray, classes: np.ndarray) -> np.ndarray:

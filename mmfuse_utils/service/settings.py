@@ -15,7 +15,9 @@ class Settings:
     phrase_queue, picture_queue : queries that are worked on or wait; one more is refused.
     phrase_batch, picture_batch : queries that are worked on together, at most; 1 for one by one.
     most_requests : requests of every kind at once.
-    stop_seconds : how long running requests may take after the service is told to stop.
+    leave_seconds : how long, told to stop, it says so at /readyz before it stops to listen.
+    stop_seconds : how long running requests may take then. retry_seconds : what a client is told
+        that is refused, as too many wait.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -30,5 +32,6 @@ class Settings:
     phrase_batch: int = 16
     picture_batch: int = 8
     most_requests: int = 128
+    leave_seconds: float = 0.5
     stop_seconds: float = 15.0
     retry_seconds: int = 1
