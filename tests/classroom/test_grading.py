@@ -107,7 +107,7 @@ def test_attacks_reach_nothing(graded, listener):
         listener.accept()
     assert not [process for process in psutil.process_iter(["cmdline"])
                 if str(KERNEL) in (process.info["cmdline"] or [])]
-    pages = list(folder.with_name("week1-graded").rglob("*.html"))
+    pages = list((folder.with_name("week1-graded") / "feedback").rglob("*.html"))
     assert len(pages) == len(rows)
     for page in pages:          # no points on the page of who was not graded
         shown = "of 30 points" in page.read_text(encoding="utf8")

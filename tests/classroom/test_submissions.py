@@ -50,7 +50,7 @@ def test_submissions_are_found_in_folders_and_as_learning_platforms_name_them(tm
 def test_whoever_cannot_be_graded_is_named_with_the_reason(tmp_path):
     touch(tmp_path, "zipped/a1_skipgram.zip", "renamed/homework.ipynb", "paper/a1_skipgram.pdf",
           "both/a1_skipgram_a2_vectorize.ipynb", "a1_skipgram (1).ipynb", f"ada/{A1}.ipynb",
-          "ada/draft.ipynb", "ada/sketch.png")
+          "ada/draft.ipynb", "ada/sketch.png", "class list.csv", "evan_4_5_essay.docx")
     (tmp_path / "nothing").mkdir()
     (tmp_path / "linked").symlink_to(tmp_path / "ada")
     (tmp_path / f"ida_{A1}.ipynb").symlink_to(tmp_path / "ada" / f"{A1}.ipynb")
@@ -59,11 +59,12 @@ def test_whoever_cannot_be_graded_is_named_with_the_reason(tmp_path):
     for student, why in {
             "zipped": "a1_skipgram.zip is an archive", "paper": "is not a notebook",
             "renamed": "homework.ipynb does not say which assignment it is",
+            "evan_4_5": "evan_4_5_essay.docx is not a notebook",
             "both": "does not say which assignment it is", "nothing": "is an empty folder",
             "linked": "is a link to another place", "ida": "is a link to another place",
             "a1_skipgram (1).ipynb": "does not say whose it is", "ada": "ada/draft.ipynb"}.items():
         assert why in others.pop(student), student
-    assert others == {}         # of ada's sketch there is nothing to say
+    assert others == {}         # ada's sketch and the class list are no submissions
 
 
 NAMES_OF_PEOPLE = ["प्रिया", "प्रीया", "José", "İpek", "O'Brien", "Ælfgifu", "김민준", "李明",

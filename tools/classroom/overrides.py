@@ -74,7 +74,7 @@ def read_rows(path):
                 if missing:
                     return [], [f"line {reader.line_num}: the columns must be "
                                 f"{','.join(COLUMNS)}; missing: {', '.join(missing)}"]
-            elif len(row) > len(header) and any(row[len(header):]):
+            elif len(row) > len(header):
                 wrong.append(f"line {reader.line_num}: has {len(row)} cells, the header "
                              f"{len(header)}. A comment with a comma needs quotes around it")
             else:

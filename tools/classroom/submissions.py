@@ -162,6 +162,14 @@ def owner_of(inside, before, after):
     return readable(before or COPY.sub("", after, count=1))
 
 
+def is_aside(path, inside, names):
+    """Whether a file beside the students' is none of theirs, such as a list of the class."""
+    stem = NOTEBOOK.sub("", path.name)
+    return (len(inside.parts) == 1 and stem == path.name and not path.is_symlink()
+            and not path.is_dir() and not which_assignment(path.name, names)[0]
+            and not MOODLE.match(stem) and not CANVAS.match(stem))
+
+
 def find_submissions(folder, names, left=(), told=lambda path: ""):
     """Everything that was handed in, the notebooks first.
 
@@ -174,11 +182,13 @@ def find_submissions(folder, names, left=(), told=lambda path: ""):
     works, others = [], []
     for path in list_files(folder):
         inside = path.relative_to(folder)
-        if LEFTOVER.search(f"/{inside.as_posix()}"):
+        if LEFTOVER.search(f"/{inside.as_posix()}") or is_aside(path, inside, names):
             continue
         submission, why = look_at(path, inside, names, told)
         (others if why else works).append((submission, why))
     for name, why in dict(left).items():
+        if is_aside(Path(name), Path(name), names):
+            continue
         before, after = which_assignment(Path(name).name, names)[1:]
         owner = owner_of(Path(name), before, after)
         file = "/".join(map(readable, Path(name).parts))
