@@ -156,7 +156,7 @@ class PgStore:
                 connection.close()
             raise StoreError("The database server is away or refuses the connection; see whether "
                              "it runs, then ask again.") from error
-        except (psycopg.DataError, psycopg.ProgrammingError) as error:
+        except psycopg.DatabaseError as error:
             raise StoreError("The database does not do what was asked of it: "
                              f"{error.diag.message_primary or type(error).__name__}.") from error
 

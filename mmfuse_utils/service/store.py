@@ -134,13 +134,14 @@ class ExactStore:
         self._snapshot = _Snapshot(np.empty(0, object), np.empty((0, dim), np.float32),
                                    np.empty(0, np.int32), {}, {})
         self._file = None if path is None else _open(Path(path), dim)
-        if self._file is not None:
-            with _named(path):
-                kept = list(zip(*self._file.execute(
-                    "SELECT id, vector, grp FROM item ORDER BY place"), strict=True))
-            if kept:
-                rows = np.frombuffer(b"".join(kept[1]), "<f4").reshape(-1, dim)
-                self._snapshot = self._with(*check_rows(kept[0], rows, kept[2], dim))
+        try:
+            self._snapshot = self._read()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, ValueError):
+                raise StoreError(f"{Path(path).name} is damaged ({error}); build it "
+                                 "anew.") from error
+            raise
 
     def add(self, ids: Sequence[str], vectors: np.ndarray,
             groups: Sequence[str] | None = None) -> None:
@@ -197,6 +198,16 @@ class ExactStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _read(self) -> _Snapshot:
+        """What the file holds, if there is one."""
+        if self._file is None:
+            return self._now
+        with _named("the store"):
+            kept = self._file.execute("SELECT id, vector, grp FROM item ORDER BY place").fetchall()
+        ids, vectors, groups = zip(*kept, strict=True) if kept else ((), (), ())
+        rows = np.frombuffer(b"".join(vectors), "<f4").reshape(-1, self.dim)
+        return self._with(*check_rows(ids, rows, groups, self.dim))
 
     @property
     def _now(self) -> _Snapshot:
