@@ -9,9 +9,8 @@ from types import FrameType
 
 try:
     import uvicorn
-    from fastapi import FastAPI
-
     from mmfuse_utils.service.app import create_app
+    from mmfuse_utils.service.limits import Guard
     from mmfuse_utils.service.wire import Wire
 except ModuleNotFoundError as error:
     sys.exit(f"The service needs the package {error.name}. It comes with the extra `service`: "
@@ -20,8 +19,9 @@ from mmfuse_utils.cache import WriteError
 from mmfuse_utils.data.sources import FetchError
 from mmfuse_utils.service.artefact import Artefact, ArtefactError, load_artefact, save_artefact
 from mmfuse_utils.service.kept import emoji_artefact
-from mmfuse_utils.service.searcher import Searcher
+from mmfuse_utils.service.searcher import Searcher, fill
 from mmfuse_utils.service.settings import Settings
+from mmfuse_utils.service.store import Store, StoreError
 
 
 def main() -> int:
@@ -34,7 +34,13 @@ def main() -> int:
         return 1
     if options.build_only:
         return 0
-    Server(create_app(Searcher(artefact), _settings(options)), options.host, options.port).run()
+    try:
+        searcher = Searcher(artefact, _store(options, artefact))
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 1
+    Server(create_app(searcher, _settings(options)), options.host, options.port).run()
+    searcher.store.close()
     return 0
 
 
@@ -51,6 +57,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--artefact", metavar="DIR", type=Path,
                         help="serve this artefact; it is built there if it is not there yet "
                              "(default: one in the cache)")
+    parser.add_argument("--store", metavar="CONNINFO", default=os.environ.get("STORE") or None,
+                        help="keep the index in this PostgreSQL with pgvector, such as "
+                             "'host=db user=me' (default: in memory; or STORE)")
     parser.add_argument("--host", default="127.0.0.1",
                         help="address to listen at (default: %(default)s, this machine alone)")
     parser.add_argument("--name", action="append",
@@ -62,6 +71,19 @@ def _options() -> argparse.Namespace:
     if options.captions and not options.pictures:
         parser.error("--captions needs --pictures")
     return options
+
+
+def _store(options: argparse.Namespace, artefact: Artefact) -> Store | None:
+    """The database that the options name, with the artefact's rows in it; else memory."""
+    if not options.store:
+        return None
+    from mmfuse_utils.service.postgres import PgStore
+
+    table = "item_" + artefact.facts["checksums"]["vectors.npy"][:16]
+    store = PgStore(options.store, artefact.vectors.shape[1], table)
+    if store.count() != len(artefact.items):
+        fill(store, artefact)
+    return store
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -77,9 +99,7 @@ def _artefact(options: argparse.Namespace) -> Artefact:
     if options.artefact and options.artefact.exists():
         return load_artefact(options.artefact)
     artefact = _from_cache(options)
-    if options.artefact:
-        save_artefact(artefact, options.artefact)
-    return artefact
+    return load_artefact(save_artefact(artefact, options.artefact)) if options.artefact else artefact
 
 
 def _from_cache(options: argparse.Namespace) -> Artefact:
@@ -93,13 +113,13 @@ def _from_cache(options: argparse.Namespace) -> Artefact:
 class Server(uvicorn.Server):
     """uvicorn, told to stop by a signal: finish what was begun, then end with status 0."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        settings = app.state.desk.settings
+    def __init__(self, app: Guard, host: str, port: int) -> None:
+        settings = app.desk.settings
         super().__init__(uvicorn.Config(
             app, host=host, port=port, http=Wire, ws="none", server_header=False, access_log=False,
             log_level="warning", timeout_keep_alive=5,
             timeout_graceful_shutdown=int(settings.stop_seconds)))
-        self.desk = app.state.desk
+        self.desk = app.desk
 
     async def startup(self, sockets: list | None = None) -> None:
         """Listen, and say where."""

@@ -7,14 +7,13 @@ from importlib import resources
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from mmfuse_utils.service.asked import described_query
 from mmfuse_utils.service.desk import Desk
 from mmfuse_utils.service.limits import Guard
 from mmfuse_utils.service.meters import Meters
-from mmfuse_utils.service.problems import MEDIA_TYPE, Problem, described
+from mmfuse_utils.service.problems import MEDIA_TYPE, UNEXPECTED, Problem, described
 from mmfuse_utils.service.received import media_type
 from mmfuse_utils.service.schema import About, Found
 from mmfuse_utils.service.searcher import Searcher
@@ -27,7 +26,7 @@ BODY = {"requestBody": {"required": True, "content": {"application/octet-stream"
     "schema": {"type": "string", "format": "binary"}}}}}
 
 
-def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
+def create_app(searcher: Searcher, settings: Settings | None = None) -> Guard:
     """The service around a searcher, ready for any ASGI server; see its /openapi.json."""
     settings, meters = settings or Settings(), Meters()
     desk = Desk(searcher, settings, meters)
@@ -40,16 +39,13 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="Words Meet Pixels: search", version="1", lifespan=lifespan,
                   docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.desk, app.state.meters = desk, meters
-    app.add_middleware(Guard, settings=settings, meters=meters,
-                       quick={"/v1/search": desk.by_phrase})
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
     _add_searches(app, desk, settings)
     _add_facts(app, desk, meters)
     _add_page(app)
-    return app
+    return Guard(app, desk, meters, quick={"/v1/search": desk.by_phrase})
 
 
 def _add_searches(app: FastAPI, desk: Desk, settings: Settings) -> None:
@@ -136,6 +132,5 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
         error.headers))
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    details = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
-    return await _problem(request, Problem(422, f"{details}."))
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return await _problem(request, UNEXPECTED)      # and the guard, which gets it too, logs it

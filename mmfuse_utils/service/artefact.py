@@ -2,7 +2,8 @@
 
 A folder holds `manifest.json`, which names every other file with its size and SHA-256 and carries
 a checksum of its own, and those files: arrays in NumPy's format, texts in JSON, and the small
-pictures. Nothing in it is a pickle, so that loading runs no code of the folder's.
+pictures. Nothing in it is a pickle, so that loading runs no code of the folder's. `CARD.md` is for
+people; no program reads it.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mmfuse_utils.cache import content_key, lock, write_then_rename
+from mmfuse_utils.service.cards import write_card
 
 KIND, FORMAT = "mmfuse search", 1
 BUILD = "build it again: python -m mmfuse_utils.service --build-only"
@@ -113,6 +115,7 @@ def write_artefact(artefact: Artefact, folder: Path) -> None:
     facts = {name: artefact.facts[name] for name in FACTS}
     manifest = {"kind": KIND, "format": FORMAT, **facts, "files": listing}
     manifest["seal"] = _seal(manifest)
+    _write(folder / "CARD.md", write_card(facts, artefact.items).encode())
     _write(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     _sync(folder)
 

@@ -17,6 +17,9 @@ from mmfuse_utils.service.problems import Problem, too_busy
 from mmfuse_utils.service.received import PictureError, open_picture
 from mmfuse_utils.service.searcher import Searcher
 from mmfuse_utils.service.settings import Settings
+from mmfuse_utils.service.store import ExactStore
+
+QUICK = 500_000     # numbers of an index in memory of which a batch takes less than a millisecond
 
 
 class Desk:
@@ -29,7 +32,9 @@ class Desk:
         self._refused = meters.refused.labels("picture")
         limits = {"seconds": settings.queue_seconds, "retry": settings.retry_seconds}
         self._phrases = Batcher("phrase", searcher.by_phrases, meters, most=settings.phrase_batch,
-                                queue=settings.phrase_queue, **limits)
+                                queue=settings.phrase_queue, **limits, thread=(
+                                    not isinstance(searcher.store, ExactStore)
+                                    or searcher.artefact.vectors.size > QUICK))
         self._pictures = Batcher("picture", searcher.by_pictures, meters,
                                  most=settings.picture_batch, queue=settings.picture_queue,
                                  **limits)

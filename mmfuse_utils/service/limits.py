@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
+from mmfuse_utils.service.desk import Desk
 from mmfuse_utils.service.logs import json_logger
 from mmfuse_utils.service.meters import Meters
 from mmfuse_utils.service.problems import MEDIA_TYPE, UNEXPECTED, Problem, too_busy
@@ -32,14 +33,15 @@ SECURITY = [
 class Guard:
     """ASGI middleware around the whole service; see the module's first line.
 
-    app : what it guards. meters : where requests are counted. quick : functions from the query
+    app : what it guards, and the desk in it. meters : where requests are counted. quick : functions from the query
         string to JSON, by their paths; the requests to get these, of which there are many, take
         no way through the routes of the application, which takes longer than a search.
     """
 
-    def __init__(self, app: Callable, settings: Settings, meters: Meters,
+    def __init__(self, app: Callable, desk: Desk, meters: Meters,
                  quick: Mapping[str, Callable[[bytes], Awaitable[bytes]]]) -> None:
-        self.app, self.settings, self.meters, self.quick = app, settings, meters, quick
+        self.app, self.desk, self.meters, self.quick = app, desk, meters, quick
+        self.settings = settings = desk.settings
         self.hosts = frozenset(host.encode() for host in settings.hosts)
         self.log = json_logger()
         self.n_requests = 0

@@ -29,7 +29,7 @@ class Settings:
     queue_seconds: float = 10.0
     phrase_queue: int = 64
     picture_queue: int = 16
-    phrase_batch: int = 16
+    phrase_batch: int = 32
     picture_batch: int = 8
     most_requests: int = 128
     leave_seconds: float = 0.5
