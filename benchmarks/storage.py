@@ -5,10 +5,10 @@ pieces that are done are kept, so that an interrupted run goes on. `--quick` mak
 each measurement and writes nothing. It needs the extras `service` and `benchmark`.
 
 The rows are the book's pictures as the service places them among the words, and 100,000 like them
-(`search.inflate`); the queries are names and keywords of concepts. Half of the subgroups choose each
-store's setting (the fastest with a recall of 0.99 or more), the other half is reported. Stores
-are asked in turns, in an order drawn anew each round, so that what else the machine does falls on
-all of them alike. Every store is asked through the same four methods, `mmfuse_utils.service.store`.
+(`search.inflate`); the queries are names and keywords of concepts. Half of the subgroups choose
+each store's setting (the fastest with a recall of 0.99 or more), the other half is reported.
+Stores are asked in turns, in an order drawn anew each round, so that what else the machine does
+falls on all of them alike, through the methods of `mmfuse_utils.service.store.Store`.
 
 The rule by which the service's default is chosen was written down before the first run: recall of
 0.99 or more, with and without a filter; no error and no wrong hit while rows come and go; nothing
@@ -401,7 +401,8 @@ class Postgres:
     SETTINGS = (20, 40, 80, 160, 320, 640)
 
     def __init__(self, path: Path, dim: int):
-        from mmfuse_utils.service.postgres import PgStore, local_server
+        from mmfuse_utils.service.local_server import local_server
+        from mmfuse_utils.service.postgres import PgStore
         path.parent.mkdir(parents=True, exist_ok=True)
         self.stack, self.make = ExitStack(), PgStore
         self.conninfo = self.stack.enter_context(local_server(path, (
@@ -770,7 +771,7 @@ def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
         conninfo = ""
         for turn in range(kills + 1):
             if postgres and not conninfo:
-                from mmfuse_utils.service.postgres import local_server
+                from mmfuse_utils.service.local_server import local_server
                 conninfo = stack.enter_context(local_server(path))
             child = subprocess.Popen([sys.executable, __file__, "--write", name, str(path),
                                       str(first), conninfo], stdout=subprocess.PIPE,

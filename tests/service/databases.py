@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mmfuse_utils.service.postgres import local_server
+from mmfuse_utils.service.local_server import local_server
 
 
 @contextlib.contextmanager

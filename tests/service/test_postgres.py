@@ -1,4 +1,4 @@
-"""A real server: recall of its index, filters, transactions, kill -9, and a server that is away."""
+"""A real server: recall, filters, transactions, kill -9, and a server that is away."""
 
 import os
 import signal
@@ -14,8 +14,9 @@ import pytest
 from databases import open_folder, server
 
 from mmfuse_utils.retrieval import unit_rows
-from mmfuse_utils.service import postgres
-from mmfuse_utils.service.postgres import PgStore, local_server
+from mmfuse_utils.service import local_server as one
+from mmfuse_utils.service.local_server import local_server
+from mmfuse_utils.service.postgres import PgStore
 from mmfuse_utils.service.store import ExactStore, StoreError
 
 DIM = 32
@@ -213,6 +214,6 @@ def test_a_folder_that_holds_something_else_is_refused():
 
 
 def test_without_the_package_the_message_names_the_extra(monkeypatch, tmp_path):
-    monkeypatch.setattr(postgres.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(one.importlib.util, "find_spec", lambda name: None)
     with open_folder() as folder, pytest.raises(StoreError, match="extra 'service'"):
         local_server(folder / "data").__enter__()

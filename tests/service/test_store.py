@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from mmfuse_utils.retrieval import unit_rows
 from mmfuse_utils.service.postgres import PgStore
-from mmfuse_utils.service.store import ExactStore, StoreError, nearest
+from mmfuse_utils.service.store import ExactStore, StoreError
+from mmfuse_utils.service.vectors import nearest
 
 DIM = 8
 NUMBERS = itertools.count()
@@ -257,7 +258,7 @@ def test_any_order_of_changes_leaves_what_a_dictionary_holds(changes, k, group):
 
 
 def test_nearest_takes_many_questions_in_parts(monkeypatch):
-    monkeypatch.setattr("mmfuse_utils.service.store.SCORES", 50)
+    monkeypatch.setattr("mmfuse_utils.service.vectors.SCORES", 50)
     rows, queries = drawn(20), drawn(9, 1)
     places, scores = nearest(queries, rows, 3)
     assert places.tolist() == np.argsort(-(queries @ rows.T), axis=1)[:, :3].tolist()
@@ -328,7 +329,8 @@ for i in range(first, first + 100_000):
 
 
 def test_kill_9_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(tmp_path):
-    path, rng, first, added, deleted = tmp_path / "rows.sqlite", np.random.default_rng(0), 0, [], []
+    path, rng = tmp_path / "rows.sqlite", np.random.default_rng(0)
+    first, added, deleted = 0, [], []
     for _ in range(6):
         child = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(first)],
                                  stdout=subprocess.PIPE, text=True,
