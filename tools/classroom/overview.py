@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import StatisticsError, correlation, mean, median
 
+from assignments import is_solution
 from feedback import look, note, page_name, points_text, template
-from grade_one import WRITTEN
-from marks import tasks_of
+from grade_one import WRITTEN, cell_id
+from marks import released, tasks_of
 from similar import near_pairs
 
 FEW = 10        # below it a correlation tells nothing
@@ -91,6 +92,12 @@ def reasons(submission):
     return told
 
 
+def stubs(assignment, course):
+    """What was handed out in place of each answer: {task: code}."""
+    return {cell_id(cell): cell.source for cell in released(assignment, course).cells
+            if is_solution(cell)}
+
+
 def section(assignment, submissions, marks):
     """What the page shows of one assignment."""
     mine = [work for work in submissions if work.assignment == assignment]
@@ -100,6 +107,7 @@ def section(assignment, submissions, marks):
     of = max(one.of for one in given.values())
     courses = sorted({work.course for work in graded})
     sources = {work.student: work.result.get("sources", {}) for work in graded}
+    given_code = stubs(assignment, courses[0]) if courses else {}
     return {
         "name": assignment, "of": of, "count": len(points), "everybody": len(mine),
         "mean": mean(points) if points else None, "median": median(points) if points else None,
@@ -107,7 +115,7 @@ def section(assignment, submissions, marks):
             (course, task_lines(*of_course(graded, given, course))) for course in courses],
         "look": [(work, reasons(work)) for work in graded if reasons(work)],
         "pairs": [(by_label(mine, a), by_label(mine, b), tasks)
-                  for a, b, tasks in near_pairs(sources)],
+                  for a, b, tasks in near_pairs(sources, given_code)],
         "waiting": sum(one.waiting for one in given.values()),
         "written": [work for work in graded if WRITTEN in given[work.student].by_task]}
 

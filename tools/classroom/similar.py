@@ -13,7 +13,7 @@ from collections import defaultdict
 
 from rapidfuzz import fuzz
 
-NEAR, SHORT, LONG = 94, 40, 120     # percent; tokens of an answer
+NEAR, SHORT, LONG = 94, 30, 100     # percent; tokens of an answer
 SHARED = 0.1                        # of a class may have an answer that still counts as rare
 MOST_PAIRS = 20
 SKIPPED = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
@@ -41,6 +41,13 @@ def tokens_of(code):
     return found
 
 
+def own_tokens(code, given):
+    """Tokens of an answer without those that were handed out, such as the line with `def`."""
+    tokens, stub = tokens_of(code), tokens_of(given)
+    head = stub[:stub.index("raise")] if "raise" in stub else stub
+    return tokens[len(head):] if head and tokens[:len(head)] == head else tokens
+
+
 def letters_for(answers):
     """Each answer as a string with a letter for each token, which compares fast."""
     alphabet = defaultdict(itertools.count(0xF0000).__next__)
@@ -48,12 +55,12 @@ def letters_for(answers):
             for key, tokens in answers.items()}
 
 
-def near_in_task(answers):
-    """Pairs of keys whose answers to one task are nearly equal, and rare.
+def near_in_task(answers, given):
+    """Pairs of keys whose answers to one task are nearly equal, and rare, with their length.
 
-    answers : {key: code}.
+    answers : {key: code}. given : what was handed out in their place.
     """
-    tokens = {key: tokens_of(code) for key, code in answers.items()}
+    tokens = {key: own_tokens(code, given) for key, code in answers.items()}
     texts = letters_for({key: found for key, found in tokens.items() if len(found) >= SHORT})
     near = [(a, b) for a, b in itertools.combinations(texts, 2)
             if fuzz.ratio(texts[a], texts[b], score_cutoff=NEAR)]
@@ -65,15 +72,15 @@ def near_in_task(answers):
     return {pair: len(texts[pair[0]]) for pair in near if max(partners[a] for a in pair) <= rare}
 
 
-def near_pairs(sources):
+def near_pairs(sources, given):
     """[(key, key, tasks)] of submissions of one assignment to look at together, longest first.
 
-    sources : {key: {task: code}}.
+    sources : {key: {task: code}}. given : {task: code} as handed out.
     """
     pairs = defaultdict(dict)
     for task in sorted({task for answers in sources.values() for task in answers}):
         found = near_in_task({key: answers[task] for key, answers in sources.items()
-                              if task in answers})
+                              if task in answers}, given.get(task, ""))
         for pair, length in found.items():
             pairs[pair][task] = length
     shown = [(a, b, tasks) for (a, b), tasks in pairs.items()
