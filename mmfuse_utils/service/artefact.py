@@ -33,6 +33,7 @@ ARRAYS = {
 FILES = TEXTS | {name: f"{name}.npy" for name in ARRAYS}
 FACTS = {"source": str, "built": str, "method": str, "settings": dict, "counts": dict,
          "data": dict, "made_with": dict, "groups": list, "examples": list}
+SETTINGS = {"networks", "size", "temperature", "names_weight"}      # what a search needs of them
 ITEM = {"id": str, "title": str, "keywords": list, "credit": str, "group": str}
 
 
@@ -232,8 +233,11 @@ def _misfits(artefact: Artefact) -> list[str]:
         problems.append(f"items: entry {odd[0]} is not one of {', '.join(ITEM)}")
     elif len({item["id"] for item in artefact.items}) < len(artefact.items):
         problems.append("items: an id stands twice")
-    if not problems and (np.diff(artefact.ends, prepend=0) <= 0).any():
-        problems.append("ends do not rise")
+    ends = artefact.ends
+    if not problems and ((np.diff(ends, prepend=0) <= 0).any()
+                         or ends[-1:].sum() != len(artefact.pictures)):
+        problems.append("ends do not rise to the end of the pictures")
+    problems += [f"settings lack {name!r}" for name in SETTINGS - artefact.facts["settings"].keys()]
     return problems
 
 
