@@ -50,6 +50,8 @@ def find_checks(source):
             at = given[-1]
             places.append((starts[at.lineno - 1] + at.col_offset,
                            starts[at.end_lineno - 1] + at.end_col_offset, call.func.id))
+    # Numbers before statements: who only bends numbers must not be saved by an honest statement.
+    places = [place for place in places if place[2] in ("close", "same")] or places
     return sorted(place for place in places if not any(
         other[0] <= place[0] and place[1] <= other[1] and other != place for other in places))
 

@@ -5,6 +5,7 @@ is not held against it. Two programs' worth of processor time count as well, who
 children took it. Everything here looks at the processes from outside of the sandbox.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -30,8 +31,11 @@ class Processes:
 
     def others(self):
         """What the kernel has started, also what it disowned."""
-        return [process for process in self.first.children(recursive=True)
-                if process != self.kernel]
+        try:
+            return [process for process in self.first.children(recursive=True)
+                    if process != self.kernel]
+        except psutil.Error:            # all have ended
+            return []
 
     def waited(self):
         """Seconds for which the kernel was ready to run while other programs ran."""
@@ -45,11 +49,9 @@ class Processes:
         """(seconds of processor time, bytes of memory) of all processes together."""
         seconds = size = 0
         for process in [self.kernel, *self.others()]:
-            try:
+            with contextlib.suppress(psutil.Error):
                 seconds += sum(process.cpu_times()[:4])
                 size += process.memory_info().rss
-            except psutil.Error:
-                pass
         return seconds, size
 
     def interrupt(self):
@@ -57,7 +59,7 @@ class Processes:
         for process in self.others():
             kill(process)
         if os.name == "posix":
-            self.kernel.send_signal(signal.SIGINT)
+            kill(self.kernel, signal.SIGINT)
 
     def end(self):
         """End them all: with a sandbox's process 1 goes whatever runs in it."""
@@ -66,12 +68,10 @@ class Processes:
             kill(process)
 
 
-def kill(process):
-    """End a process, unless it has ended by itself."""
-    try:
-        process.kill()
-    except psutil.Error:
-        pass
+def kill(process, kind=None):
+    """End a process, or send it a signal, unless it has ended by itself."""
+    with contextlib.suppress(psutil.Error):
+        process.kill() if kind is None else process.send_signal(kind)
 
 
 class Clock(threading.Thread):
@@ -129,7 +129,4 @@ class Clock(threading.Thread):
                 if time.monotonic() - self.started > LONGEST:
                     self.stop(f"Your notebook took more than {LONGEST // 60} minutes")
                 elif self.cell is not None:
-                    try:
-                        self.look()
-                    except psutil.Error:           # the kernel has ended by itself
-                        pass
+                    self.look()

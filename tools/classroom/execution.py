@@ -133,7 +133,7 @@ def place_of(cell, before):
             return (f"your cell for {task}" if is_solution(here) and i == 0 else
                     f"the tests of {task}" if i == 0 or "canary" in cell.metadata else
                     f"a cell of your own after {task}")
-    return "the first cells"
+    return "a cell of your own at the beginning"
 
 
 def write_result(path, result):

@@ -21,7 +21,7 @@ from canaries import tricks
 from execution import ENDED, SandboxedExecute, write_result
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
-from sandbox import claim_user, kernel_command
+from sandbox import claim_user, die_with_parent, kernel_command
 from sandbox_kernel import set_limits
 
 LARGEST = 20 * 2**20        # bytes of a notebook file
@@ -189,7 +189,7 @@ def report(notebook, points):
                       "error": error})
         if not alarm:
             look.append(f"{cell_id(cell)} also passed when its numbers were false")
-    look += [f"{place} uses {', '.join(found)}" for place, found in uses(cells)]
+    look += [f"{place}: {', '.join(found)}" for place, found in uses(cells)]
     return {"armed": not any("passed" in reason for reason in look), "look": look,
             "stopped": notebook.metadata["stopped"], "tests": tests,
             "answers": {cell_id(cell): error_of(cell, [cell]) for cell in answers},
@@ -199,7 +199,7 @@ def report(notebook, points):
 
 def uses(cells):
     """(place, names) for each answer or cell of a student's own that uses what few need."""
-    place = "the first cells"
+    place = "a cell at the beginning"
     for cell in cells[1:]:
         if is_test(cell):
             place = f"a cell after {cell_id(cell)}"
@@ -223,6 +223,7 @@ def main():
     parser.add_argument("result", type=Path, help="JSON file to write")
     parser.add_argument("--isolation", choices=("bubblewrap", "none"), default="bubblewrap")
     options = parser.parse_args()
+    die_with_parent()
     set_limits(MEMORY)
     try:
         submitted = read_submission(options.submission)

@@ -10,18 +10,24 @@ on time, memory, output and processes remain.
 """
 
 import contextlib
+import ctypes
 import functools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
+
+from sandbox_kernel import LEFT_OUT
 
 KERNEL = Path(__file__).resolve().parent / "sandbox_kernel.py"
 FILTER = KERNEL.with_name("syscall_filter.py")
 MEMORY = 3 * 2**30      # bytes of address space for each process
 DISK = 2**26            # bytes that files in the sandbox's /tmp may take, which lies in memory
+PARENT_DEATH_SIGNAL = 1     # in <linux/prctl.h>
 FIRST_USER = 60_001     # kernels run as this user and those above it when the grader is root
 SYSTEM = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives",
           "/etc/fonts")
@@ -33,6 +39,18 @@ def bubblewrap_works():
         return False
     return subprocess.run(isolate([sys.executable, "-c", ""]), stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL).returncode == 0
+
+
+def gaps():
+    """What this machine cannot give the sandbox, in sentences for the instructor."""
+    told = []
+    if subprocess.run(isolate([sys.executable, str(FILTER)]), check=False).returncode != 0:
+        told.append("This machine cannot filter system calls, so a submission may look into the "
+                    "sandbox's other processes, and take memory that no limit counts.")
+    if not bubblewrap_knows("--size"):
+        told.append("This bubblewrap cannot limit what lies in a submission's folder /tmp; from "
+                    "0.7 on it can.")
+    return told
 
 
 @functools.cache
@@ -66,6 +84,10 @@ def isolate(command, shared=(), files=()):
             bwrap += ["--symlink", os.readlink(path), str(path)]
         else:
             bwrap += ["--bind" if path in shared else "--ro-bind", str(path), str(path)]
+    for place in sorted({sysconfig.get_path(part) for part in ("purelib", "platlib")}):
+        for package in sorted(LEFT_OUT):    # what has the answers ready is not even there
+            if Path(place, package).is_dir():
+                bwrap += ["--perms", "0000", "--tmpfs", f"{place}/{package}"]
     for file in files:
         bwrap += ["--ro-bind", str(file), f"/tmp/{file.name}"]
     # Through files in /proc a process may reach into another, or change who goes when memory ends.
@@ -90,6 +112,15 @@ def die_first():
         yield
     finally:
         path.write_text(former)
+
+
+def die_with_parent():
+    """From now on this process ends when the one that started it does, however that ends."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("Whoever started the grading has ended.")
 
 
 def claim_user():
