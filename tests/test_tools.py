@@ -134,6 +134,19 @@ def test_a_relative_cache_is_meant_from_where_the_reader_stands(tmp_path, monkey
     assert os.environ["MMFUSE_CACHE"] == str(tmp_path / "here")
 
 
+def test_clean_keeps_the_courses_that_students_work_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(make, "ROOT", tmp_path)
+    make.clean()
+    for name in ("html/index.html", "courses/spring/course.json", "results.json"):
+        (tmp_path / "_build" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "_build" / name).write_text("")
+    (tmp_path / "_build" / "link").symlink_to(tmp_path)
+    make.clean()
+    assert [path.name for path in (tmp_path / "_build").iterdir()] == ["courses"]
+    assert (tmp_path / "_build" / "courses" / "spring" / "course.json").exists()
+    assert str(tmp_path / "_build" / "courses") in capsys.readouterr().out
+
+
 def test_unknown_command_shows_the_help():
     result = subprocess.run([sys.executable, str(ROOT / "tools" / "make.py"), "cook"],
                             stderr=subprocess.PIPE, text=True)

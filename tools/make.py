@@ -6,8 +6,9 @@ lab          open JupyterLab on the notebooks
 data         fetch and verify the data packages, and list them
 serve        search emoji, or your own pictures (PICTURES=folder CAPTIONS=file), in your browser
 assignments  make the assignments of a course (COURSE=name) for students and instructor
-grade        grade a folder of submissions (SUBMISSIONS=dir, COURSE=name)
-clean        remove everything that was built; the environment and the data stay
+grade        grade a folder of submissions (SUBMISSIONS=dir, COURSE=name; the book's page for
+             instructors has the others: AGAIN, ROSTER, COLUMN, LATE, JOBS)
+clean        remove what was built; the environment, the data and courses with their solutions stay
 
 Variables follow the target: `python tools/make.py grade SUBMISSIONS=week1 COURSE=vision101-2027`.
 """
@@ -47,9 +48,17 @@ def run_steps(target):
 
 
 def clean():
-    """Remove what was built."""
-    shutil.rmtree(str(ROOT / "_build"), ignore_errors=True)
-    print("Removed _build. The environment (.venv) and the data in the user's cache are kept.")
+    """Remove what was built, but for courses: what students have can only be graded with those."""
+    built = ROOT / "_build"
+    for path in built.iterdir() if built.is_dir() else ():
+        if path.name != "courses":
+            shutil.rmtree(str(path), ignore_errors=True)
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+    courses = built / "courses"
+    kept = f", and the courses in {courses}" if courses.is_dir() else ""
+    print("Removed what was built. The environment (.venv) and the data in the user's cache are "
+          f"kept{kept}.")
 
 
 def main():
@@ -58,7 +67,7 @@ def main():
     if not known or not all(sign for _, sign, _ in settings):
         sys.exit(__doc__)
     os.environ.update((name, value) for name, _, value in settings)
-    for name in ("MMFUSE_CACHE", "SUBMISSIONS", "PICTURES", "CAPTIONS"):
+    for name in ("MMFUSE_CACHE", "SUBMISSIONS", "ROSTER", "PICTURES", "CAPTIONS"):
         if os.environ.get(name):        # relative to where the reader stands
             place = os.path.abspath(os.path.expanduser(os.environ[name]))
             if name != "CAPTIONS" or os.path.exists(place):     # else it is in the folder
