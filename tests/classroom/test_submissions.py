@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from courses import ELSEWHERE, assignment_told, choose_course, made_courses
+from feedback import page_name
 from names import LONGEST, folder_name, platform_parts, readable, same
-from submissions import find_submissions, open_submissions
+from submissions import Submission, find_submissions, open_submissions
 
 A1, A2 = NAMES = ["a1_skipgram", "a2_vectorize"]
 TOLD = {"spring": "1" * 16 + "-" + "a" * 16, "autumn": "2" * 16 + "-" + "b" * 16,
@@ -268,3 +269,12 @@ def test_a_renamed_notebook_is_known_by_what_it_tells(tmp_path, monkeypatch):
     assert {work.student: work.assignment for work in found} == {
         "ada": A2, "bob": A2, "homework (3)": A2}
     assert all(f"is the notebook of {A2}" in work.said[0] for work in found)
+
+
+@pytest.mark.parametrize(("label", "page"), [
+    ("ada", f"feedback/ada/{A1}.html"),
+    ("ada_LATE_41_1815", f"feedback/ada_LATE_41_1815/ada_LATE_41_1815_{A1}.html"),
+    ("Ada_7_assignsubmission_file_", f"feedback/Ada_7_assignsubmission_file_/{A1}.html"),
+    ("..", f"feedback/_/{A1}.html"), ("con", f"feedback/_con/{A1}.html")])
+def test_a_platform_knows_whose_page_it_is_by_its_name(label, page):
+    assert page_name(Submission(label, A1, None)) == page

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 from marks import mark, most, released, tasks_of
-from names import cell, folder_name
+from names import CANVAS, MOODLE, cell, folder_name
 from results import table
 
 FOLDER = Path(__file__).resolve().parent
@@ -89,8 +89,14 @@ def template(name):
 
 
 def page_name(submission):
-    """Where a submission's page is, in the folder of results."""
-    return f"feedback/{folder_name(submission.student)}/{submission.assignment}.html"
+    """Where a submission's page is, in the folder of results.
+
+    Moodle takes feedback back in the folders that it has packed, Canvas under the numbers at the
+    beginning of a file's name.
+    """
+    folder = folder_name(submission.student)
+    canvas = CANVAS.match(submission.student) and not MOODLE.match(submission.student)
+    return f"feedback/{folder}/{f'{folder}_' if canvas else ''}{submission.assignment}.html"
 
 
 def task_rows(submission, given):

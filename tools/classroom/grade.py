@@ -132,7 +132,10 @@ def prepare(run, overrides):
     """Read roster, late policy and overrides: all that may be wrong is said before work begins."""
     setting = run.results.setting
     roster, column = (os.environ.get(name, "") for name in ("ROSTER", "COLUMN"))
-    roster = setting("ROSTER", str(Path(roster).expanduser().resolve()) if roster else "")
+    if roster:      # tools/make.py has made a path of "none" as well
+        roster = Path(roster).expanduser().resolve()
+        roster = "none" if roster.name == "none" else str(roster)
+    roster = setting("ROSTER", roster)
     column = setting("COLUMN", column)
     if roster and roster != "none":
         add_roster(run, roster, column)

@@ -85,7 +85,7 @@ class Results:
     def setting(self, name, wanted):
         """The value of a setting: the one that is given, or else that of earlier runs."""
         value = wanted or self.settings.get(name, "")
-        if value and not wanted:
+        if value not in ("", "none") and not wanted:
             print(f"{name} is as it was in the last run: {value}")
         if value != self.settings.get(name, ""):
             self.settings[name] = value
