@@ -27,7 +27,7 @@ from overrides import TEMPLATE, find_student, read_overrides
 from results import Results, claim
 from roster import choose_columns, match, read_roster
 from run import Run, grade_all
-from sandbox import bubblewrap_works
+from sandbox import bubblewrap_works, gaps
 from submissions import Submission, find_submissions, open_submissions
 from workers import jobs
 
@@ -58,6 +58,8 @@ def choose_isolation():
         sys.exit(f"ISOLATION must be bubblewrap or none; got {wanted!r}.")
     elif bubblewrap_works():
         print("Isolation: bubblewrap. No network, no files but the assignment's, no rights.")
+        for gap in gaps():
+            print(f"  {gap}")
     else:
         sys.exit("Students' code is graded inside bubblewrap, which is not installed here or may "
                  "not make namespaces. On Debian and Ubuntu: apt install bubblewrap; from Ubuntu "
