@@ -30,14 +30,14 @@ def make_data(seed):
     rng = np.random.default_rng(seed)
     names, sentences = draw_definitions(rng)
     vocabulary, topic_of, counts = typical_words(sentences)
-    return {**numbers_to_work_by_hand(rng), "topics": names, "vocabulary": vocabulary,
+    return {**paper_numbers(rng), "topics": names, "vocabulary": vocabulary,
             "topic_of": topic_of, "counts": counts,
             "pairs": draw_pairs(rng, sentences, vocabulary),
             "uniform": rng.random((N_PAIRS, N_NOISE), dtype=np.float32),
             "start": ((rng.random((len(vocabulary), DIM)) - 0.5) / DIM).astype(np.float32)}
 
 
-def numbers_to_work_by_hand(rng):
+def paper_numbers(rng):
     """Small vectors; the scores of those for Task 3 are whole multiples of log b, none zero."""
     positive = against = 0
     while 0 in (positive, against, positive - against):     # then a wrong sign would not show

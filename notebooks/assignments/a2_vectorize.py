@@ -40,7 +40,7 @@ def make_data(seed):
             "shuffle": rng.random(8 * len(words), dtype=np.float32),
             "noise": rng.choice(len(counts), (N_PAIRS, N_NOISE), p=chances).astype(np.int16),
             "start": ((rng.random((len(counts), DIM)) - 0.5) / DIM).astype(np.float32),
-            **draw_hand(rng)}
+            **paper_numbers(rng)}
 
 
 def rows_of_words(sentences):
@@ -53,7 +53,7 @@ def rows_of_words(sentences):
     return np.array(list(row)), np.array([-n for n, _ in kept], np.int32), words, sentence
 
 
-def draw_hand(rng):
+def paper_numbers(rng):
     """Small numbers for Task 0: the usual slips give other results than the right way."""
     while not tells_slips_apart(reach := rng.integers(1, REACH + 1, 7)):
         pass

@@ -57,7 +57,7 @@ def make_data(seed):
             "section": np.repeat(np.arange(4, dtype=np.uint8), N_QUESTIONS),
             "kinds": np.array(list(SECTIONS.values())), "hand": _draw_hand(rng),
             "resamples": rng.integers(n_known, size=(N_RESAMPLES, n_known), dtype=np.int16),
-            **_draw_paper(rng)}
+            **paper_numbers(rng)}
 
 
 def _lines(name):
@@ -116,7 +116,7 @@ def _draw_hand(rng):
             return hand
 
 
-def _draw_paper(rng):
+def paper_numbers(rng):
     """Numbers for Task 0 for which the usual slips give other results than the right way."""
     while not _needs_lengths(pair := np.array([
             rng.permutation(TRIPLES[i]) * rng.choice([-1, 1], 3)

@@ -45,7 +45,7 @@ def make_data(seed):
         data[f"{part}_labels"] = group[emoji.pictures.concept_row[part_rows]]
     data["shuffled_labels"] = rng.permutation(data["train_labels"])
     return (data | _pictures(emoji, rows) | _maps(emoji, rows["train"])
-            | _clips(emoji, directions, rng) | _for_paper(rng))
+            | _clips(emoji, directions, rng) | paper_numbers(rng))
 
 
 def _one_style_each(emoji, concepts, rng):
@@ -106,7 +106,7 @@ def _clips(emoji, directions, rng):
             "clip_frames": _thumbnails(table.load_frames(rows[:1])[0])}
 
 
-def _for_paper(rng):
+def paper_numbers(rng):
     """A pixel and a clip of four numbers for which the usual slips lead to other results."""
     apart = False
     while not apart:

@@ -36,10 +36,10 @@ def make_data(seed):
     return data | {
         "penalties": rng.uniform(0.7, 1.4) * 10.0 ** np.arange(-2, 4), "hand_x": hand_x,
         "hand_y": hand_y, "hand_values": rng.choice([0.25, 1.0, 4.0, 16.0], 2, replace=False),
-        **_for_paper(rng)}
+        **paper_numbers(rng)}
 
 
-def _for_paper(rng):
+def paper_numbers(rng):
     """Four pairs and a penalty: the slope is positive as they come, and negative once centered."""
     apart = False
     while not apart:

@@ -35,10 +35,10 @@ def make_data(seed):
             "draws_alone": rng.integers(n, size=(N_RESAMPLES, n), dtype=np.int16),
             "toy_similarity": rng.integers(-3, 4, (5, 8)) / 10,
             "toy_values": (1 + rng.permutation(10)) / 2,
-            **_numbers_to_work_by_hand(rng)}
+            **paper_numbers(rng)}
 
 
-def _numbers_to_work_by_hand(rng):
+def paper_numbers(rng):
     """Similarities of one query to ten items, three or five of them relevant."""
     while True:
         levels = rng.choice(np.arange(-2, 10), 6, replace=False)

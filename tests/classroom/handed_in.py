@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from assignments import COURSES, DEFAULT_COURSE, SOURCES, grading, list_assignments
+from assignments import COURSES, DEFAULT_COURSE, SOURCES, grading, is_test, list_assignments
 from conftest import ROOT
 from sandbox import bubblewrap_works
 
@@ -38,7 +38,7 @@ def solved(name=FIRST, **changed):
 def points(name=FIRST, without=()):
     """Points of an assignment for all tests but those whose names begin with one of `without`."""
     return sum(grading(cell)["points"] for cell in released(name).cells
-               if grading(cell).get("grade")
+               if is_test(cell)
                and not grading(cell)["grade_id"].startswith(tuple(without) or "-"))
 
 

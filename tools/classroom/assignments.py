@@ -4,7 +4,7 @@ Each assignment is one notebook in `notebooks/assignments/` that holds stub, sol
 hidden tests in nbgrader's format, and one Python file that draws its data from the seed of the
 course. Here they become, in `_build/courses/COURSE/`:
 
-    students/    a zip for each assignment, without solutions and hidden tests
+    students/    a zip for each assignment, with a README, without solutions and hidden tests
     solutions/   the executed notebooks, for the instructor
     nbgrader/    a course folder for nbgrader, which `make grade` uses
 """
@@ -23,7 +23,10 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from cells import grading, is_picture, is_solution, is_test  # noqa: F401  (found here by others)
 from filelock import FileLock
+from handout import (EXAMPLE, add_expected_pictures, credits, draw_examples, readme,
+                     take_pictures)
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbgrader.apps import NbGraderAPI
@@ -31,14 +34,12 @@ from nbgrader.preprocessors import ClearSolutions
 from traitlets.config import Config
 
 from mmfuse_utils.cache import content_key
-from mmfuse_utils.data.sources import SOURCES as PACKAGES
-from mmfuse_utils.data.sources import package_path
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 SOURCES = ROOT / "notebooks" / "assignments"
 COURSES = ROOT / "_build" / "courses"
 DEFAULT_COURSE = "words-meet-pixels"
-CREDITED = ("noto", "fluent-emoji", "fluent-emoji-flat", "cldr", "emojibase", "wordnet")
 CELL_TIMEOUT = 120  # seconds
 QUIET = ["--IPKernelApp.log_level=ERROR"]
 # nbgrader calls alembic by its name alone.
@@ -68,36 +69,21 @@ def seed_of(course, name):
     return int(hashlib.sha256(f"{course}:{name}".encode()).hexdigest()[:8], 16)
 
 
-def make_data(name, course):
-    """The arrays of an assignment for a course, by key."""
+def data_of(name):
+    """The module that draws an assignment's data."""
     if str(SOURCES) not in sys.path:
         sys.path.insert(0, str(SOURCES))
-    return importlib.import_module(name).make_data(seed_of(course, name))
+    return importlib.import_module(name)
+
+
+def make_data(name, course):
+    """The arrays of an assignment for a course, by key."""
+    return data_of(name).make_data(seed_of(course, name))
 
 
 def read_source(name):
     """The instructor's notebook of an assignment."""
     return nbformat.read(SOURCES / f"{name}.ipynb", as_version=4)
-
-
-def grading(cell):
-    """What nbgrader is told about a cell; empty for cells that it does not know."""
-    return cell.metadata.get("nbgrader", {})
-
-
-def is_picture(cell):
-    """Whether a cell only draws what a task should look like."""
-    return "picture" in cell.metadata.get("tags", [])
-
-
-def is_solution(cell):
-    """Whether students write a cell."""
-    return bool(grading(cell).get("solution"))
-
-
-def is_test(cell):
-    """Whether a cell tests an answer; a written answer has points as well, given by hand."""
-    return bool(grading(cell).get("grade")) and not is_solution(cell)
 
 
 class NamedStubs(ClearSolutions):
@@ -108,6 +94,7 @@ class NamedStubs(ClearSolutions):
         function = re.search(r"(?m)^def (\w+)", cell.source)
         what = f"Task {task}: write {function[1]}" if function else f"Task {task}"
         self.code_stub = {"python": f'raise NotImplementedError("{what}")'}
+        self.text_stub = "*Double-click here, and write your answer in place of this line.*"
         return super().preprocess_cell(cell, resources, cell_index)
 
 
@@ -116,7 +103,8 @@ def course_key(course):
     digest = hashlib.sha256(course.encode())
     inputs = [path for folder in (SOURCES, ROOT / "mmfuse_utils") for path in folder.rglob("*")
               if path.is_file() and "__pycache__" not in path.parts]
-    for path in [*sorted(inputs), ROOT / "requirements-dev.txt", Path(__file__).resolve()]:
+    makers = [HERE / file for file in ("assignments.py", "cells.py", "handout.py", "readme.txt")]
+    for path in [*sorted(inputs), ROOT / "requirements-dev.txt", *makers]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -124,39 +112,28 @@ def course_key(course):
 def execute(notebook, folder, name):
     """Run a notebook in a folder; leaves with a message when a cell of the solution fails."""
     try:
-        NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3", extra_arguments=QUIET,
+        NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3",
+                       extra_arguments=QUIET,
                        resources={"metadata": {"path": str(folder)}}).execute()
     except CellExecutionError as error:
         sys.exit(f"The solution of {name} fails in this course, so no course was made. That is a "
                  f"mistake in the assignment; please report it.\n{error}")
 
 
-def add_expected_pictures(notebook, executed):
-    """Put before each picture cell what the executed solution drew there."""
-    cells = []
-    for cell, done in zip(notebook.cells, executed.cells, strict=True):
-        if is_picture(cell):
-            png = next(output.data["image/png"] for output in done.outputs
-                       if "image/png" in output.get("data", {}))
-            text = f"What you should see:\n\n![{cell.metadata.mmfuse.alt}](attachment:expected.png)"
-            # An id of its own that stays the same from course to course.
-            cells.append(nbformat.v4.new_markdown_cell(
-                text, id=f"{cell.id}-expected",
-                attachments={"expected.png": {"image/png": png}}))
-        cells.append(cell)
-    notebook.cells = cells
+def execute_with_examples(notebook, folder, name, course):
+    """Run a solution in its folder, and leave nothing there; returns what students should see.
 
-
-def credits():
-    """Who made what the data are drawn from, with the licenses that have to go with them."""
-    parts = ["The data of this assignment are drawn from the following packages."]
-    for name in CREDITED:
-        source = PACKAGES[name]
-        parts.append(f"{source.what}: {source.name} {source.version}, {source.attribution}, "
-                     f"{source.licence}")
-        parts += [path.read_text(encoding="utf8")
-                  for path in package_path(name).glob("package/LICENSE")]
-    return "\n\n".join(parts)
+    Numbers for paper are drawn once more, as an example: other ones than the course's.
+    """
+    rng = np.random.default_rng(seed_of(f"{EXAMPLE}:{course}", name))
+    example = folder / f"{EXAMPLE}.npz"
+    np.savez(example, **data_of(name).paper_numbers(rng))
+    draw_examples(notebook)
+    execute(notebook, folder, name)
+    example.unlink()
+    # Its kernel may have compiled classroom.py there.
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    return take_pictures(notebook)
 
 
 def make_source(name, course, folder):
@@ -165,17 +142,16 @@ def make_source(name, course, folder):
     Returns what the notebook tells of its course: hashes of the course's name and of the data.
     """
     source = folder / "nbgrader" / "source" / name
-    source.mkdir(parents=True)
+    (source / "expected").mkdir(parents=True)
     shutil.copyfile(SOURCES / "classroom.py", source / "classroom.py")
     (source / "licenses.txt").write_text(credits(), encoding="utf8")
     data = make_data(name, course)
     np.savez_compressed(source / f"{name}.npz", **data)
     notebook, executed = read_source(name), read_source(name)
-    execute(executed, source, name)
-    # Its kernel may have compiled classroom.py there.
-    shutil.rmtree(source / "__pycache__", ignore_errors=True)
+    (source / "README.txt").write_text(readme(name, notebook), encoding="utf8")
+    expected = execute_with_examples(executed, source, name, course)
     nbformat.write(executed, folder / "solutions" / f"{name}.ipynb")
-    add_expected_pictures(notebook, executed)
+    add_expected_pictures(notebook, expected, source / "expected")
     notebook.metadata["mmfuse_course"] = f"{content_key(course)}-{content_key(data)}"
     nbformat.write(notebook, source / f"{name}.ipynb")
     return notebook.metadata["mmfuse_course"]
@@ -202,8 +178,8 @@ def release(name, folder):
         sys.exit(f"nbgrader could not make the students' version of {name}:\n{result['log']}")
     released = folder / "nbgrader" / "release" / name
     with zipfile.ZipFile(folder / "students" / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(released.iterdir()):
-            file.write(path, f"{name}/{path.name}")
+        for path in sorted(released.rglob("*")):
+            file.write(path, Path(name, path.relative_to(released)))
 
 
 def make_course(course):
