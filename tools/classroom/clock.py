@@ -19,6 +19,7 @@ LONGEST = 480           # seconds by the clock on the wall, whatever the machine
 GRACE = 15              # seconds that a cell has to stop when it is told to
 MEMORY = 6 * 2**30      # bytes that all processes of a kernel may have together
 TICK = 0.3
+ROUNDS = 5              # in which children are looked for
 
 
 class Processes:
@@ -55,11 +56,14 @@ class Processes:
         return seconds, size
 
     def interrupt(self):
-        """Ask the cell to stop, and end what it has started."""
-        for process in self.others():
-            kill(process)
+        """Ask the cell to stop, and end what it has started, also where that starts more."""
         if os.name == "posix":
             kill(self.kernel, signal.SIGINT)
+            for process in self.others():
+                kill(process, signal.SIGSTOP)
+        for _ in range(ROUNDS):
+            for process in self.others():
+                kill(process)
 
     def end(self):
         """End them all: with a sandbox's process 1 goes whatever runs in it."""
