@@ -261,6 +261,17 @@ def test_back_and_forward_lead_through_what_was_asked(open_page):
     expect(page.locator("#status")).to_have_text("12 pictures for red apple")
 
 
+def test_the_groups_of_a_folder_keep_their_names(open_page):
+    page = settled(open_page())
+    served = page.request.get(page.url + "v1/artefact").json() | {
+        "source": "folder", "groups": ["my-trip", "at-home"], "examples": []}
+    page.route("**/v1/artefact", lambda route: route.fulfill(
+        body=json.dumps(served), content_type="application/json"))
+    page.reload()
+    expect(page.locator("#group option")).to_have_text(["all groups", "my-trip", "at-home"])
+    assert "the folder" in page.inner_text("#about") and not page.locator("#examples a").count()
+
+
 def test_more_pictures_are_had_by_a_button(open_page):
     page = type_query(open_page(), "animal")
     first = titles(page)
@@ -274,6 +285,7 @@ def test_more_pictures_are_had_by_a_button(open_page):
 def test_an_example_is_one_click_away(open_page):
     page = settled(open_page())
     link = page.locator("#examples a").first
+    assert link.locator("img").evaluate("one => one.decode().then(() => one.alt)") == ""
     phrase = link.inner_text().strip()
     link.click()
     expect(page.locator("#status")).to_contain_text("pictures for")

@@ -6,7 +6,8 @@
   const get = id => document.getElementById(id);
   const form = get("form"), field = get("q"), group = get("group"), main = get("results");
   const given = new Map();      // pictures that the reader gave, by number: history keeps numbers
-  let running = new AbortController(), serial = 0, shown = null, served = null;
+  let running = new AbortController(), serial = 0, shown = null;
+  let served = null, known = null;      // what is served, and the promise of it
 
   class Problem extends Error {
     constructor(detail, request = "") {
@@ -141,6 +142,7 @@
     main.setAttribute("aria-busy", "true");
     try {
       const answer = await search(asked, signal);
+      await known;
       if (!signal.aborted) showAnswer(answer, asked);
     } catch (error) {
       if (!signal.aborted) showProblem(error, asked);
@@ -237,7 +239,9 @@
     go(change);
   }
 
-  const nameGroup = name => name.replaceAll("-", " and ");
+  // The emoji's groups have names such as "food-drink"; a folder's are the reader's own.
+  const nameGroup = name => served && served.source === "emoji" ?
+    name.replaceAll("-", " and ") : name;
 
   function offer(chosen) {
     const names = (served && served.groups) || [];
@@ -248,13 +252,22 @@
     get("choice").hidden = known.length < 2;
   }
 
-  function exampleLink(example) {
-    const { phrase, picture } = typeof example === "string" ? { phrase: example } : example;
-    const link = make("a", { href: address({ q: phrase }) });
-    if (picture) link.append(make("img", { src: picture, alt: "", width: 128, height: 128 }));
-    link.append(make("span", { textContent: phrase }));
+  function exampleLink(phrase) {
+    const place = make("span", { className: "place" });
+    const link = make("a", { href: address({ q: phrase }) }, place,
+      make("span", { textContent: phrase }));
     link.addEventListener("click", event => follow(event, { q: phrase }));
+    illustrate(place, phrase);
     return make("li", {}, link);
+  }
+
+  async function illustrate(place, phrase) {
+    try {
+      const answer = await fetch(`/v1/search?${new URLSearchParams({ q: phrase, k: 1 })}`);
+      const [hit] = (await answer.json()).hits;
+      place.append(make("img", { src: hit.picture, alt: "", width: 128, height: 128 }));
+    } catch {       // an example without a picture is an example, too
+    }
   }
 
   async function introduce() {
@@ -265,8 +278,8 @@
     }
     offer(shown.group);
     get("examples").replaceChildren(...(served.examples || []).map(exampleLink));
-    get("welcome").classList.toggle("bare", !(served.examples || []).length);
-    const of = served.source === "emoji" ? "emoji, drawn by openly licensed artists" :
+    get("tries").hidden = !(served.examples || []).length;
+    const of = served.source === "emoji" ? "emoji, openly licensed" :
       "the folder that this service was started with";
     if (served.pictures) {
       get("about").textContent = `${served.pictures.toLocaleString("en")} pictures: ${of}.`;
@@ -341,5 +354,5 @@
   addEventListener("popstate", event => show(readAddress(event.state)));
 
   show(readAddress(history.state));
-  introduce();
+  known = introduce();
 })();
