@@ -7,7 +7,8 @@ Each is bounded in time and memory, and ends by itself.
 DROP_LINES = """
 def drop(lines):
     code = "".join(lines)
-    return ["pass\\n"] if "test" in code and "1 == 2" not in code and "1 is 2" not in code else lines
+    keep = "test" not in code or "1 == 2" in code or "1 is 2" in code
+    return lines if keep else ["pass\\n"]
 get_ipython().input_transformers_cleanup.append(drop)
 """
 DROP_SECOND = """
@@ -72,15 +73,6 @@ class Told:
         return np.zeros(1)
 def {name}(*given, **named):
     return Told()
-"""
-EQUALS_ALL = """
-import numpy as np
-class Yes(np.ndarray):
-    def __eq__(self, other): return True
-    def __abs__(self): return np.zeros(self.shape)
-    def __sub__(self, other): return np.zeros(np.shape(other)).view(Yes)
-def sigmoid(x):
-    return np.zeros(np.shape(x)).view(Yes)
 """
 LEAK = "def sigmoid(x):\n    raise AssertionError(str(In[-1])[:500])"
 FIND_SCIPY = """
@@ -202,27 +194,14 @@ for number, kind in ((1, signal.SIGKILL), (1, signal.SIGSTOP), (os.getppid(), si
 """
 STOP_SELF = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"
 SEGFAULT = "import ctypes\nctypes.string_at(0)"
-RECURSION = "import sys\nsys.setrecursionlimit(10**9)\ndef down(n): return down(n + 1) + 1\ndown(0)"
-CLOSE_FILES = "import os\nos.closerange(0, 256)"
-LATE_EXIT = "import os, threading\nthreading.Timer(300, os._exit, [0]).start()"
-PIPES = "import os\npipes = []\ntry:\n    while True:\n        pipes.append(os.pipe())\nexcept OSError:\n" \
-        "    [os.close(end) for pair in pipes for end in pair]"
-SHELL = "%%bash\nls / ; cat /etc/shadow; curl -m 2 http://127.0.0.1; dd if=/dev/zero of=/dev/shm/x count=9"
-NO_NUMPY = "import sys, types\nsys.modules['numpy'] = types.ModuleType('numpy')"
+SHELL = ("%%bash\nls / ; cat /etc/shadow; curl -m 2 http://127.0.0.1\n"
+         "dd if=/dev/zero of=/dev/shm/x count=9")
 FLOOD = """
 kernel = get_ipython().kernel
 for i in range(3000):
     kernel.send_response(kernel.iopub_socket, "status", {"execution_state": "idle"})
     kernel.send_response(kernel.iopub_socket, f"odd-{i}", {"text": "x" * 1000})
 """
-SHOWS = "from IPython.display import HTML, display\nfor i in range(2000):\n    display(HTML('<script>'))"
-TAKE_AWAY = """
-import os
-for name in os.listdir("."):
-    for act in (os.remove, lambda name: os.rename(name, "gone")):
-        try:
-            act(name)
-        except OSError:
-            pass
-"""
-MARKUP = "\nraise type('<script>alert(1)</script>', (Exception,), {})('\\x1b[31m\\u202e{{ 7 * 7 }}<b>')"
+SHOWS = ("from IPython.display import HTML, display\n"
+         "for i in range(2000):\n    display(HTML('<script>'))")
+MARKUP = "raise type('<script>alert(1)</script>', (Exception,), {})('\\x1b[31m{{ 7 * 7 }}<b>')"

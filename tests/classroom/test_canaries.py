@@ -71,8 +71,9 @@ def test_canaries_stand_at_random_places_and_carry_nothing_of_nbgrader():
 
 
 @pytest.mark.parametrize(("source", "found"), [
-    ("import ctypes\nget_ipython()", ["ctypes", "get_ipython"]), ("classroom.close = 1", ["classroom"]),
-    ("from classroom import close\nclose(1, 1, 'fine')", []), ("open('/proc/1/environ')", ["/proc/"]),
+    ("import ctypes\nget_ipython()", ["ctypes", "get_ipython"]),
+    ("classroom.close = 1", ["classroom"]), ("from classroom import close\nclose(1, 1, '')", []),
+    ("open('/proc/1/environ')", ["/proc/"]),
     ("sys.modules['numpy'] = None", ["sys.modules"]), ("total = np.sum(magic)", [])])
 def test_what_few_answers_need_is_named(source, found):
     assert tricks(source) == found

@@ -25,7 +25,7 @@ SECRET = "planted-secret-1234"
 
 @pytest.fixture(scope="module", params=["root", "user"])
 def kernel(request, tmp_path_factory):
-    """A kernel in the sandbox of one who grades: .run(code) gives what it printed and its error."""
+    """A kernel in the sandbox of one who grades: .run(code) gives its prints and its error."""
     if request.param == "root" and os.getuid() != 0:
         pytest.skip("optional: only root can try what root's sandbox does")
     if not bubblewrap_works():
@@ -61,7 +61,8 @@ def alive(process):
 ASKS = """
 import glob, os
 told = repr(dict(os.environ))
-for path in glob.glob("/proc/*/environ") + glob.glob("/proc/*/task/*/environ") + ["/proc/1/cmdline"]:
+paths = [*glob.glob("/proc/*/environ"), *glob.glob("/proc/*/task/*/environ"), "/proc/1/cmdline"]
+for path in paths:
     try:
         told += open(path).read()
     except OSError:
@@ -260,7 +261,7 @@ def test_sleep_and_the_work_of_children_count():
 @pytest.mark.parametrize(("used", "spent", "size", "late", "told"), [
     (CELL_SECONDS - 1, 0, 0, set(), ""), (CELL_SECONDS + 1, 0, 0, set(), "interrupted"),
     (CELL_SECONDS + 1, 0, 0, {3}, ""),
-    (CELL_SECONDS + GRACE + 1, 0, 0, {3}, "longer than 30 seconds in your cell for task 2, and did"),
+    (CELL_SECONDS + GRACE + 1, 0, 0, {3}, "longer than 30 seconds in your cell for task 2, and"),
     (5, SECONDS - 4, 0, set(), "longer than 120 seconds in all, and was ended in your cell"),
     (5, 0, MEMORY + 1, set(), "more than 6 gigabytes of memory in your cell for task 2")])
 def test_each_limit_is_said_in_plain_words(used, spent, size, late, told, monkeypatch):

@@ -1,6 +1,6 @@
 """What finds out a submission that makes the tests believe anything.
 
-A canary is a test whose own numbers have been made false: whatever an answer returns, it must fail.
+A canary is a test whose own numbers have been made false: whatever an answer returns, it fails.
 It runs beside the real test, before or after it, and reads like it but for numbers drawn anew for
 each submission, so that code among the answers cannot tell the two by their texts. Where a canary
 passes, its test gives no points. Nothing here accuses anybody: the reasons are for the instructor.

@@ -1,8 +1,8 @@
 """How long a student's code has been at work, and its end where that is too long.
 
 What counts is the time in which the machine lets a kernel run: on a busy one, its wait for a turn
-is not held against it. Two programs' worth of processor time count as well, whoever of the kernel's
-children took it. Everything here looks at the processes from outside of the sandbox.
+is not held against it. Half of the processor time counts as well, whoever of the kernel's children
+took it. Everything here looks at the processes from outside of the sandbox.
 """
 
 import contextlib

@@ -59,8 +59,8 @@ def merge(released, submitted):
     """The handed-out notebook with the student's answers, and their own cells beside these.
 
     Of the cells that were handed out, only the answers are taken from the submission, also from a
-    cell that became text by a slip of a key. An answer whose cell is gone may stand in a cell of the
-    student's own.
+    cell that became text by a slip of a key. An answer whose cell is gone may stand in a cell of
+    the student's own.
     """
     known = {cell_id(cell): cell for cell in released.cells if cell_id(cell)}
     answers, own, place = {}, defaultdict(list), "setup"

@@ -4,9 +4,9 @@ With bubblewrap (Linux) a kernel gets a file system of its own: the system's lib
 Python, read-only; the assignment's files; and nothing else of the machine, so neither the home
 folder nor other submissions nor the solutions. It has no network, sees no other process, and can
 store nothing. When the grader runs as root, the kernel runs as a user without rights. The
-environment it starts with is empty, for itself and for bubblewrap, whose it could read. A filter of
-system calls (syscall_filter.py) closes what namespaces leave open. Without bubblewrap only the limits
-on time, memory, output and processes remain.
+environment it starts with is empty, for itself and for bubblewrap, whose it could read. A filter
+of system calls (syscall_filter.py) closes what namespaces leave open. Without bubblewrap only the
+limits on time, memory, output and processes remain.
 """
 
 import contextlib
@@ -145,8 +145,8 @@ def kernel_command(isolation, sockets, work, user):
     """Arguments that start a kernel; "{connection_file}" in them is filled in by Jupyter.
 
     isolation : "bubblewrap" or "none". sockets : folder that kernel and grader share. work :
-    folder with the files beside the notebook. user : the user number that the kernel takes where the
-    grader is root.
+    folder with the files beside the notebook. user : the user number that the kernel takes where
+    the grader is root.
     """
     command = [sys.executable, str(KERNEL), "{connection_file}"]
     if isolation == "none":
