@@ -207,7 +207,7 @@ def _note_stopped(result):
     for name in re.findall(r"(?m)^def (\w+)", result.info.raw_cell):
         STOPPED.pop(name, None)
         if error:
-            STOPPED[name] = f"{type(error).__name__}: {_short(str(error))}"
+            STOPPED[name] = f"{type(error).__name__} ({str(error)[:100]})"
 
 
 def _sentence(why):
