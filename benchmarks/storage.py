@@ -609,6 +609,12 @@ def speed(names: list[str], n: int, folder: Path, rounds: int, per_round: int) -
             shares, wrong = recall(store, rows, labels, asks[:400], group)
             results[name]["recall"][kind] = shares.round(3).tolist()
             results[name]["wrong"][kind] = wrong
+        if len(store.SETTINGS) > 1:     # the filter's recall where the index looks farthest
+            tune(store, store.SETTINGS[-1])
+            results[name]["recall_most"] = {kind: recall(
+                store, rows, labels, asks[:200], group)[0].round(3).tolist()
+                for kind, group in (("tenth", TENTH), ("hundredth", HUNDREDTH))}
+            tune(store, results[name]["setting"])
     for turn in range(rounds):
         for name in rng.sample(names, len(names)):
             store, drawn = stores[name], random.Random(turn).sample(range(len(asks)), per_round)
@@ -762,64 +768,63 @@ def write_until_killed(name: str, path: Path, first: int, conninfo: str) -> None
 
 
 def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
-    """Kill a writer, or the server, again and again; what was acknowledged must be there."""
-    rng, result = random.Random(7), {"kills": 0, "opened": 0, "lost": 0, "half": 0, "back": 0,
-                                     "acknowledged": 0, "errors": []}
-    postgres, first, added, deleted, deleting = name == "pgvector", 0, set(), set(), set()
-    stack = ExitStack()
+    """Kill a writer, or the server, again and again, and say what the next start finds.
+
+    whole: all that was acknowledged, and of the batch in flight all or nothing. unopened: no
+    start; then a new store is begun. lost: a row that was acknowledged is not found, or one is
+    whose deletion was. half: some rows of a batch are there and some are not.
+    """
+    rng, found, errors, acknowledged = random.Random(7), [], [], 0
+    said, conninfo, stack = set(), "", ExitStack()
     with stack:
-        conninfo = ""
-        for turn in range(kills + 1):
-            if postgres and not conninfo:
+        while True:
+            if name == "pgvector" and not conninfo:
                 from mmfuse_utils.service.local_server import local_server
                 conninfo = stack.enter_context(local_server(path))
+            first = max((i for word, i in said if word == "added"), default=-2) + 2
             child = subprocess.Popen([sys.executable, __file__, "--write", name, str(path),
                                       str(first), conninfo], stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, text=True, bufsize=1)
             line = child.stdout.readline()
+            if said or not line:
+                found.append(judge(json.loads(line)["found"], said) if line else "unopened")
             if not line:
-                words = (child.stderr.read().strip().splitlines() or ["no word"])[-1]
-                result["errors"].append(words[:300])
-                child.wait()
-                break
-            seen = json.loads(line)["found"]
-            if turn:
-                result["opened"] += 1
-                for i, rows in seen.items():
-                    i = int(i)
-                    if i in added and i not in deleting and rows < BATCH:
-                        result["lost"] += 1
-                    if i in deleted and rows:
-                        result["back"] += 1
-                    if rows not in (0, BATCH):
-                        result["half"] += 1
-            if turn == kills:
-                child.kill()
-                child.communicate()
-                break
-            lines = []
-            for _ in range(rng.randint(2, 10)):
-                lines.append(child.stdout.readline())
+                words = child.communicate()[1].strip().splitlines()
+                errors.append((words or ["no word"])[-1][:200])
+                shutil.rmtree(path)
+                said = set()
+                if len(errors) > kills:
+                    break
+                continue
+            lines = [child.stdout.readline() for _ in range(rng.randint(2, 10))]
             time.sleep(rng.uniform(0, 0.03))
-            if not lines[-1]:
-                result["errors"].append((child.stderr.read().strip().splitlines() or [
-                    "ended by itself"])[-1][:300])
-            elif server:
-                kill_server(path)
-            else:
+            if len(found) == kills or not server:
                 child.send_signal(signal.SIGKILL)
-            if server:
+            else:
+                kill_server(path)
                 stack.close()
                 conninfo = ""
-            rest, _ = child.communicate(timeout=60)
-            said = [part.split() for part in "".join([*lines, rest]).splitlines() if " " in part]
-            added |= {int(part[1]) for part in said if part[0] == "added"}
-            deleting |= {int(part[1]) for part in said if part[0] == "deleting"}
-            deleted |= {int(part[1]) for part in said if part[0] == "deleted"}
-            result["kills"] += 1
-            result["acknowledged"] = len(added) + len(deleted)
-            first = max(added, default=-1) + 2      # the one in flight is looked at, then left
-    return result
+            lines += child.stdout.read().splitlines()   # what is buffered, too
+            child.communicate(timeout=120)
+            new = {(word, int(i)) for word, i in (
+                line.split() for line in lines if " " in line.strip())}
+            said |= new
+            acknowledged += sum(word != "deleting" for word, _ in new)
+            if len(found) == kills:
+                break
+    return {"kills": len(found), "found": found, "acknowledged": acknowledged,
+            "errors": sorted(set(errors))[:3]}
+
+
+def judge(seen: dict[str, int], said: set[tuple[str, int]]) -> str:
+    """What is to be said of the numbers of rows that are there of the last batches."""
+    rows = {int(i): n for i, n in seen.items()}
+    if any(n not in (0, BATCH) for n in rows.values()):
+        return "half"
+    lost = any(("added", i) in said and ("deleting", i) not in said and not n
+               for i, n in rows.items())
+    back = any(("deleted", i) in said and n for i, n in rows.items())
+    return "lost" if lost or back else "whole"
 
 
 def kill_server(folder: Path) -> None:
@@ -875,7 +880,7 @@ def _bytes(package: str) -> int:
                if path.is_file())
 
 
-def work(*arguments: str, timeout: float = 900) -> dict:
+def work(*arguments: str, timeout: float = 3600) -> dict:
     """Run one measurement in a process of its own."""
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True,
                           timeout=timeout)

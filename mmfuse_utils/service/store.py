@@ -125,13 +125,16 @@ class ExactStore:
         now = self._now
         check_count("k", k)
         queries = check_vectors(vectors, self.dim)
-        if group is None:
-            wanted = None if len(now.places) == len(now.codes) else np.flatnonzero(now.codes >= 0)
-        else:
-            wanted = np.flatnonzero(now.codes == now.groups.get(group, -2))
-        rows = now.rows[:len(now.codes)] if wanted is None else now.rows[wanted]
-        places, scores = nearest(queries, rows, min(k, len(rows)))
-        return now.ids[places if wanted is None else wanted[places]], scores
+        rows = now.rows[:len(now.codes)]
+        wanted = (now.codes >= 0 if group is None else
+                  now.codes == now.groups.get(group, -2))
+        n = np.count_nonzero(wanted)
+        if 4 * n > len(rows):       # cheaper to compare all than to bring the others together
+            places, scores = nearest(queries, rows, min(k, n), None if n == len(rows) else ~wanted)
+            return now.ids[places], scores
+        wanted = np.flatnonzero(wanted)
+        places, scores = nearest(queries, rows[wanted], min(k, n))
+        return now.ids[wanted[places]], scores
 
     def count(self) -> int:
         """How many rows there are."""

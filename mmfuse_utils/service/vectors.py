@@ -56,8 +56,11 @@ def _is_text(text: str) -> bool:
     return "\0" not in text and text.encode("utf8", "ignore").decode() == text
 
 
-def nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(queries: np.ndarray, rows: np.ndarray, k: int, without: np.ndarray | None = None
+            ) -> tuple[np.ndarray, np.ndarray]:
     """Places and scores (n, k) of the rows with the largest inner products, the earlier first.
+
+    without : true for rows that do not count; k of them are left or more.
 
     `mmfuse_utils.search.search` is for thousands of queries and checks every number of every row
     each time; this is for one or a few, over rows that were checked when they came.
@@ -69,6 +72,8 @@ def nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, 
     size = max(1, SCORES // max(1, len(rows)))
     for start in range(0, len(queries) if k else 0, size):
         block = queries[start:start + size] @ rows.T
+        if without is not None:
+            block[:, without] = -np.inf
         for i, scores in enumerate(block, start):
             least = np.partition(scores, len(scores) - k)[len(scores) - k]
             found = np.flatnonzero(scores >= least)      # more than k where there are ties

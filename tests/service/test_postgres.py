@@ -171,7 +171,8 @@ def test_kill_9_loses_nothing_that_was_acknowledged(who):
                     child.send_signal(signal.SIGKILL)
                 else:
                     kill_all(folder / "data")
-                lines += child.communicate(timeout=20)[0].splitlines()
+                lines += child.stdout.read().splitlines()
+                child.communicate(timeout=20)
                 done += [int(line) for line in lines if line.strip().isdigit()]
                 if who == "server":
                     assert "away" in lines[-1]

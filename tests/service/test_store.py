@@ -338,7 +338,8 @@ def test_kill_9_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(tmp
         lines = [child.stdout.readline() for _ in range(rng.integers(2, 30))]
         time.sleep(rng.uniform(0, 0.01))
         child.send_signal(signal.SIGKILL)
-        lines += child.communicate()[0].splitlines()
+        lines += child.stdout.read().splitlines()
+        child.communicate()
         said = [line.split() for line in lines if len(line.split()) == 2]
         added += [int(i) for word, i in said if word == "added"]
         deleted += [int(i) for word, i in said if word == "deleted"]
