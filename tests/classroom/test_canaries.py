@@ -7,7 +7,7 @@ import random
 import nbformat
 import numpy as np
 import pytest
-from assignments import list_assignments
+from assignments import execute, list_assignments
 from canaries import arm, find_checks, tricks, with_canaries
 from test_assignments import classroom, code_cells, folder_of, graded  # noqa: F401
 
@@ -68,6 +68,19 @@ def test_canaries_stand_at_random_places_and_carry_nothing_of_nbgrader():
     assert len(every) == 80 and all(twins[twins[i]] == i != twins[i] for i in range(80))
     assert 10 < sum(i % 2 for i in places) < 30
     assert all("nbgrader" not in every[i].metadata for i in places)
+
+
+def test_a_course_whose_tests_pass_whatever_they_expect_is_not_made(tmp_path):
+    setup = nbformat.v4.new_code_cell("def close(got, wanted, why):\n    assert got == wanted, why")
+    sound, blind = (nbformat.v4.new_code_cell(source, metadata={"nbgrader": {
+        "grade": True, "solution": False, "grade_id": f"task{i}-public"}})
+        for i, source in enumerate(("close(1, 1, '')", "if False:\n    close(1, 1, '')"), 1))
+    notebook = nbformat.v4.new_notebook(cells=[setup, sound])
+    execute(notebook, tmp_path, "a0")
+    assert [cell.source for cell in notebook.cells] == [setup.source, "close(1, 1, '')"]
+    notebook.cells.append(blind)
+    with pytest.raises(SystemExit, match="tests task2-public of a0 pass whatever .* no course"):
+        execute(notebook, tmp_path, "a0")
 
 
 @pytest.mark.parametrize(("source", "found"), [

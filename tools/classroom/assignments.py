@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 import os
+import random
 import re
 import shutil
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from canaries import take_out, with_canaries
 from cells import grading, is_picture, is_solution, is_test  # noqa: F401  (found here by others)
 from filelock import FileLock
 from handout import (EXAMPLE, add_expected_pictures, credits, draw_examples, readme,
@@ -110,14 +112,29 @@ def course_key(course):
 
 
 def execute(notebook, folder, name):
-    """Run a notebook in a folder; leaves with a message when a cell of the solution fails."""
+    """Run a notebook in a folder; leaves with a message when a cell of the solution fails.
+
+    Each test runs beside its canary, as when it grades (see canaries.py), which must fail.
+    """
+    notebook.cells, twins = with_canaries(notebook.cells, is_test, random.Random(0))
+    for cell in notebook.cells:
+        if "canary" in cell.metadata:
+            cell.metadata["tags"] = ["raises-exception"]
     try:
         NotebookClient(notebook, timeout=CELL_TIMEOUT, kernel_name="python3",
                        extra_arguments=QUIET,
                        resources={"metadata": {"path": str(folder)}}).execute()
     except CellExecutionError as error:
-        sys.exit(f"The solution of {name} fails in this course, so no course was made. That is a "
-                 f"mistake in the assignment; please report it.\n{error}")
+        sys.exit(f"The solution of {name} fails in this course, so no course was made. If you have "
+                 "changed the assignment, look at your change; if you have not, it is a mistake of "
+                 f"ours: please report it.\n{error}")
+    notebook.cells = take_out(notebook.cells, twins)
+    blind = [cell.metadata.nbgrader["grade_id"] for cell in notebook.cells
+             if cell.metadata.pop("canary_error", "none there") == ""]
+    if blind:
+        sys.exit(f"The tests {', '.join(blind)} of {name} pass whatever numbers they expect, so no "
+                 "course was made. A right answer must reach a `close` or a `same` of each test, "
+                 "or, where there is none, a `holds`.")
 
 
 def execute_with_examples(notebook, folder, name, course):
@@ -199,8 +216,19 @@ def make_course(course):
         (folder / "course.json").write_text(json.dumps(told), encoding="utf8")
         shutil.rmtree(whole, ignore_errors=True)
         shutil.copytree(folder, whole)
-    shutil.rmtree(COURSES / course, ignore_errors=True)
+    keep_former(course)
     os.replace(whole, COURSES / course)
+
+
+def keep_former(course):
+    """Move a course that was made before out of the way: students may have its notebooks."""
+    former = COURSES / f".{course}-before"
+    if (COURSES / course).exists():
+        shutil.rmtree(former, ignore_errors=True)
+        os.replace(COURSES / course, former)
+        print(f"  The course was made before, from other sources. What students may have of it is "
+              f"graded with what made it: that is kept in {former}, until this course is made "
+              "once more. Move it back if they have it.")
 
 
 def is_current(course):

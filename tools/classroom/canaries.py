@@ -88,6 +88,19 @@ def with_canaries(cells, is_test, rng):
     return every, twins
 
 
+def take_out(every, twins):
+    """The cells without canaries: each test has its own text again, and the metadata
+    "canary_error", the name of the error that its canary ended with, "" where it passed."""
+    for place, cell in enumerate(every):
+        if "test_source" in cell.metadata:
+            cell.source = cell.metadata.pop("test_source")
+            if place in twins:
+                errors = [output.ename for output in every[twins[place]].outputs
+                          if output.output_type == "error"]
+                cell.metadata["canary_error"] = (errors or [""])[0]
+    return [cell for cell in every if "canary" not in cell.metadata]
+
+
 def tricks(source):
     """What a cell uses that answers seldom need, as names from the list above."""
     return sorted({found.strip(".") for found in TRICKS.findall(source)})

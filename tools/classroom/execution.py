@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 from assignments import is_solution, is_test
-from canaries import with_canaries
+from canaries import take_out, with_canaries
 from clock import CELL_SECONDS, Clock, Processes
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader.preprocessors import Execute
@@ -33,8 +33,7 @@ class SandboxedExecute(Execute):
 
     def preprocess(self, nb, resources, km=None):
         self.budget, self.ran, self.clock, stopped = KEPT, set(), None, ""
-        own, (nb.cells, self.twins) = nb.cells, with_canaries(nb.cells, is_test,
-                                                              random.SystemRandom())
+        nb.cells, self.twins = with_canaries(nb.cells, is_test, random.SystemRandom())
         self.every = nb.cells
         try:
             nb, resources = super().preprocess(nb, resources, km)
@@ -48,8 +47,7 @@ class SandboxedExecute(Execute):
                 self.clock.processes.end()
         for i, cell in enumerate(self.every):
             self.keep_errors(cell, i)
-        self.note_canaries(nb)
-        nb.cells, nb.metadata["stopped"] = own, stopped
+        nb.cells, nb.metadata["stopped"] = take_out(self.every, self.twins), stopped
         return nb, resources
 
     def start_new_kernel(self, **options):
@@ -114,15 +112,6 @@ class SandboxedExecute(Execute):
         if name:
             cell.outputs = [nbformat.v4.new_output("error", ename=name, evalue=SENTENCES[name],
                                                    traceback=[])]
-
-    def note_canaries(self, nb):
-        """Give each test its own text again, and note the error that its canary ended with."""
-        for place, cell in enumerate(self.every):
-            if "test_source" in cell.metadata:
-                cell.source = cell.metadata.pop("test_source")
-                if place in self.twins:
-                    errors = [output.ename for output in self.every[self.twins[place]].outputs]
-                    cell.metadata["canary_error"] = (errors or [""])[0]
 
 
 def place_of(cell, before):
