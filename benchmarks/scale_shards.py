@@ -24,6 +24,7 @@ import numpy as np
 import ray
 from gensim.models import KeyedVectors
 from ratings import LISTS, human_ratings
+from scale_ray import start_session
 from scipy.stats import rankdata
 from word2vec import spread
 
@@ -43,13 +44,14 @@ SETTINGS = {"dim": 50, "window": 5, "negatives": 5, "epochs": 3, "min_count": 5,
 SEEDS, SALTS, PIECE = (1, 2, 3), (0, 1, 2), 10_240      # PIECE: tokens that are read at once
 SHARDS, EVERY = (2, 4, 8, 16), ("pass", "end", "100k", "10k")
 RATES = (0.05, 0.1, 0.2)                # of the single training
-TRIED = 8                               # shards where remedies are tried: merge, every, factor
+TRIED = 8                               # shards where `EVERY` and the remedies are tried
+# A remedy: how tables become one, how often, and by what the rate is multiplied.
 REMEDIES = (("moved", "pass", 1), ("counts", "pass", 1), ("sum", "pass", 1), ("mean", "pass", 4),
             ("mean", "pass", 8), ("moved", "10k", 1), ("moved", "10k", 2), ("sum", "10k", 1),
             ("sum", "10k", 0.5), ("mean", "10k", 8))
 LONGER = 4                              # shards that get as many times the passes
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-ROUNDS = 5
+ROUNDS = 4
 VERSION = 1                             # another one computes all parts again
 
 
@@ -184,8 +186,14 @@ def shares_of(shards, n_words):
 
 
 def train_cell(shards, every, merge, rate, seed, part=1, longer=1):
-    """The table of one training; shards = 1 is the single one. longer : times the passes."""
+    """The table of one training; shards = 1 is the single one.
+
+    merge : how tables become one; "alone" is the first worker's, the others' shards unread.
+    longer : how many times the passes.
+    """
     workers, pieces, table = make_workers(shards, seed, part)
+    if merge == "alone":
+        workers, merge = workers[:1], "mean"
     epochs, n_pieces = SETTINGS["epochs"] * longer, len(pieces[0])
     merges = {"mean": mean, "moved": moved, "sum": added}
     chosen = merges.get(merge) or by_counts(shares_of(pieces, len(table)))
@@ -438,28 +446,47 @@ def study(part=1):
     single = {rate: cell(part, shards=1, every="end", merge="mean", rate=rate) for rate in RATES}
     rate = max(single, key=lambda rate: even(single[rate], part))
     asked = [{"shards": n, "every": every, "merge": "mean", "rate": rate}
-             for every in EVERY for n in SHARDS]
+             for every in EVERY for n in SHARDS if every == "pass" or n == TRIED]
     tried = [{"shards": TRIED, "every": every, "merge": merge, "rate": rate * factor}
              for merge, every, factor in REMEDIES]
+    asked += [{"shards": n, "every": "end", "merge": "alone", "rate": rate} for n in SHARDS]
     stated = {"shards": TRIED, "every": "pass", "merge": "mean", "rate": rate}
     rows = {json.dumps(one): cell(part, **one) for one in [stated, *tried, *asked]}
-    remedy = max([stated, *tried], key=lambda one: even(rows[json.dumps(one)], part))
-    mended = [{**remedy, "shards": n} for n in SHARDS]
+    remedy, scaled = (max([stated, *some], key=lambda one: even(rows[json.dumps(one)], part))
+                      for some in (tried, [one for one in tried if one["merge"] == "mean"
+                                           and one["every"] == "pass"]))
+    mended = [for_shards(remedy, rate, n) for n in SHARDS]
     longer = {"shards": LONGER, "every": "pass", "merge": "mean", "rate": rate, "longer": LONGER}
     for one in [*mended, longer]:
         rows.setdefault(json.dumps(one), None)
         if rows[json.dumps(one)] is None:
             rows[json.dumps(one)] = cell(part, **one)
     best, where = single[rate], rows[json.dumps(stated)]
+    by_shards = [best, *(rows[json.dumps({**stated, "shards": n})] for n in SHARDS)]
     cells = [{"shards": 1, "rate": other, "scores": scores(found, part)}
              for other, found in single.items()]
     cells += [{**json.loads(key), "scores": scores(found, part),
                "less": lead(found, best, part)} for key, found in rows.items()]
-    return {"rate": rate, "stated": stated, "remedy": remedy, "longer": longer, "cells": cells,
+    return {"rate": rate, "stated": stated, "tried": tried, "remedy": remedy,
+            "mended_by_shards": mended, "longer": longer,
+            "cells": cells,
             "loss": flip(lead(where, best, part)["wordsim353.odd"]),
-            "mended": lead(rows[json.dumps(remedy)], where, part),
+            "by_shards": {str(n): lead(more, fewer, part) for n, more, fewer
+                          in zip(SHARDS, by_shards[1:], by_shards[:-1], strict=True)},
+            "mended": lead(rows[json.dumps(remedy)], where, part), "scaled": scaled,
+            "scaled_lead": lead(rows[json.dumps(scaled)], where, part),
+            "over_alone": lead(where, rows[json.dumps(
+                {"shards": TRIED, "every": "end", "merge": "alone", "rate": rate})], part),
             "by_count": by_count(where, best, part),
             "why": [watch(TRIED, every, rate, SEEDS[0], part) for every in ("10k", "pass", "end")]}
+
+
+def for_shards(remedy, rate, n_shards):
+    """A remedy for another number of shards: a larger rate grows in proportion to them."""
+    factor = remedy["rate"] / rate
+    if factor > 1:
+        factor = max(1, factor * n_shards / TRIED)
+    return {**remedy, "shards": n_shards, "rate": rate * factor}
 
 
 def flip(found):
@@ -468,8 +495,120 @@ def flip(found):
     return {"mean": -found["mean"], "interval": [-high, -low]}
 
 
+def control_chance(part=1):
+    """hit@10 of a random order, the mean over the splits."""
+    return float(np.mean([protocol.chance for protocol in retrieval().protocols]))
+
+
 def random_scores(part=1):
     """Control: random vectors for the same words, once for each seed."""
     shape = len(corpus(part)[1]), 2, SETTINGS["dim"]
     return scores(np.array([evaluate(np.random.default_rng(seed).standard_normal(
         shape, dtype=np.float32), part) for seed in SEEDS]), part)
+
+
+# Speed
+
+def with_ray(n_actors, every, part=1):
+    """A training of one pass under Ray: its table, and words a second."""
+    kind = ray.remote(num_cpus=1)(Worker)
+    actors, shards, table = make_workers(n_actors, SEEDS[0], part, kind=kind.remote)
+    n_pieces = len(shards[0])
+    ray.get([actor.learn.remote(table, 0, 0, 1, 0.0) for actor in actors])      # all are awake
+    found, rate = timed(lambda: train(actors, table, n_pieces, turn(every, n_pieces, 1),
+                                     RATES[0], mean, ask_ray), part)
+    for actor in actors:
+        ray.kill(actor)
+    return found, rate
+
+
+def alone(part=1):
+    """The same pass by one worker in this process."""
+    workers, shards, table = make_workers(1, SEEDS[0], part)
+    n_pieces = len(shards[0])
+    return timed(lambda: train(workers, table, n_pieces, n_pieces, RATES[0], mean), part)
+
+
+def threads(n_threads, part=1):
+    """The same pass by the package's threads, which share one table."""
+    model = SkipGram(**{**SETTINGS, "epochs": 1}, seed=SEEDS[0], threads=n_threads)
+    model.counts_, model.losses_ = corpus(part)[1], []
+    table = first_table(len(model.counts_), SETTINGS["dim"], SEEDS[0])
+    words, sentence = shuffled(SEEDS[0], part)
+    return timed(lambda: model._share_out(table, words, sentence), part)
+
+
+def timed(job, part):
+    """What a job gives, and words a second of a pass."""
+    n, began = len(corpus(part)[2]), time.perf_counter()
+    found = job()
+    return found, n / (time.perf_counter() - began)
+
+
+def speed(part=1, rounds=ROUNDS):
+    """Words a second of one process, of threads and of actors, by turns; and Ray's agreement."""
+    corpus(part), start_session()
+    ways = {"single": (lambda: alone(part), None), "threads.1": (lambda: threads(1, part), None),
+            "threads.2": (lambda: threads(2, part), None)}
+    for every in ("10k", "100k", "pass"):
+        for n in (1, 2):
+            ways[f"ray.{n}.{every}"] = (lambda n=n, every=every: with_ray(n, every, part), every)
+    rows = []
+    for number in range(rounds):
+        for way in np.roll(list(ways), 3 * number):
+            job, every = ways[way]
+            rows.append({"way": str(way), "every": every, "round": number,
+                         "words_per_second": job()[1]})
+            print(rows[-1], flush=True)
+    there = with_ray(2, "100k", part)[0]
+    workers, shards, table = make_workers(2, SEEDS[0], part)
+    here = train(workers, table, len(shards[0]), 10, RATES[0], mean)
+    ray.shutdown()
+    return {"runs": rows, "equal": bool(np.array_equal(here, there)), "summary": summarize(rows)}
+
+
+def summarize(rows):
+    """Words a second by way, and each way's ratio to one process, round by round."""
+    rates = {way: np.array([row["words_per_second"] for row in rows if row["way"] == way])
+             for way in dict.fromkeys(row["way"] for row in rows)}
+    return {way: {"words_per_second": spread(found.tolist()),
+                  "ratio": spread((found / rates["single"]).tolist())}
+            for way, found in rates.items()}
+
+
+def versions():
+    """What the numbers were taken with."""
+    return {"python": platform.python_version(), "ray": ray.__version__, "numpy": np.__version__}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the corpus")
+    parser.add_argument("--speed", action="store_true", help="the speed alone, anew")
+    options = parser.parse_args()
+    part = 20 if options.quick else 1
+    old = json.loads(OUTPUT.read_text("utf8")) if OUTPUT.exists() and not options.quick else {}
+    vocabulary, _, words, _ = corpus(part)
+    content = {"date": time.strftime("%Y-%m-%d"), "versions": versions(), "cores": os.cpu_count(),
+               "settings": {**SETTINGS, "seeds": SEEDS, "salts": SALTS, "piece": PIECE},
+               "corpus": {"words": len(words), "vocabulary": len(vocabulary)}}
+    if options.speed:
+        content = old
+    else:
+        content |= {**study(part), "random": random_scores(part), "chance": control_chance(part)}
+        content["speed"] = old.get("speed")
+        write(content, options.quick)
+    if not content["speed"] or options.speed:
+        content["speed"] = {"date": time.strftime("%Y-%m-%d"), **speed(part)}
+        write(content, options.quick)
+
+
+def write(content, quick):
+    """The JSON; nothing where it was but quick."""
+    if not quick:
+        with write_then_rename(OUTPUT) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
