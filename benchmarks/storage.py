@@ -775,7 +775,7 @@ def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
     whose deletion was. half: some rows of a batch are there and some are not.
     """
     rng, found, errors, acknowledged = random.Random(7), [], [], 0
-    said, conninfo, stack = set(), "", ExitStack()
+    said, old, conninfo, stack = set(), set(), "", ExitStack()
     with stack:
         while True:
             if name == "pgvector" and not conninfo:
@@ -787,12 +787,14 @@ def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
                                      stderr=subprocess.PIPE, text=True, bufsize=1)
             line = child.stdout.readline()
             if said or not line:
-                found.append(judge(json.loads(line)["found"], said) if line else "unopened")
+                found.append(judge(json.loads(line)["found"], said, old) if line else "unopened")
             if not line:
-                words = child.communicate()[1].strip().splitlines()
-                errors.append((words or ["no word"])[-1][:200])
+                words = child.communicate()[1].strip().splitlines() or ["no word"]
+                if not said:
+                    raise RuntimeError(f"{name} does not start: {words[-1]}")
+                errors.append(words[-1][:200])
                 shutil.rmtree(path)
-                said = set()
+                said, old = set(), set()
                 if len(errors) > kills:
                     break
                 continue
@@ -816,15 +818,20 @@ def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
             "errors": sorted(set(errors))[:3]}
 
 
-def judge(seen: dict[str, int], said: set[tuple[str, int]]) -> str:
-    """What is to be said of the numbers of rows that are there of the last batches."""
-    rows = {int(i): n for i, n in seen.items()}
-    if any(n not in (0, BATCH) for n in rows.values()):
-        return "half"
-    lost = any(("added", i) in said and ("deleting", i) not in said and not n
-               for i, n in rows.items())
-    back = any(("deleted", i) in said and n for i, n in rows.items())
-    return "lost" if lost or back else "whole"
+def judge(seen: dict[str, int], said: set[tuple[str, int]], old: set[int]) -> str:
+    """What is to be said of the numbers of rows of the last batches that are there.
+
+    old : batches of which something was said before; those that are not whole now are added.
+    """
+    bad = {}
+    for i, n in ((int(i), n) for i, n in seen.items() if int(i) not in old):
+        lost = ("added", i) in said and ("deleting", i) not in said and not n
+        if n not in (0, BATCH):
+            bad[i] = "half"
+        elif lost or ("deleted", i) in said and n:
+            bad[i] = "lost"
+    old.update(bad)
+    return "half" if "half" in bad.values() else "lost" if bad else "whole"
 
 
 def kill_server(folder: Path) -> None:
@@ -919,7 +926,7 @@ def main() -> None:
     else:
         record = everything(arguments.quick)
         if not arguments.quick:
-            OUTPUT.write_text(json.dumps(record, indent=1) + "\n", "utf8")
+            OUTPUT.write_text(json.dumps(record) + "\n", "utf8")
 
 
 def _work(kind: str, name: str, n: str, path: str, *rest: str) -> dict:
@@ -952,6 +959,7 @@ def everything(quick: bool) -> dict:
     if not quick:
         record["curve"] = {str(n): kept(f"curve-{n}", lambda n=n: curve(n, folder))
                            for n in CURVE}
+        OUTPUT.write_text(json.dumps(record) + "\n", "utf8")
         record["sizes"]["large"] = one_size(SIZES["large"], folder, kept, ("20", "40"))
     shutil.rmtree(folder)
     return record
@@ -972,7 +980,7 @@ def one_size(n: int, folder: Path, keep: Callable, rounds: tuple[str, str]) -> d
 
 
 def kills(name: str) -> str:
-    return "60" if name == "exact" else "20"
+    return "40" if name == "exact" else "20"
 
 
 def rebuild(name: str, n: int, folder: Path) -> dict:
