@@ -104,7 +104,7 @@ def test_a_late_policy_that_is_not_clear_is_refused(text):
         parse_late(text)
 
 
-WRONG = {"nobody,{a},task1,3,,": "'nobody': nobody handed in",
+WRONG = {"nobody,{a},task1,3,,": "'nobody' is nobody's name among",
          ",{a},task1,3,,": "names no student",
          "ada,a9_none,task1,3,,": "there is no assignment 'a9_none'",
          "ada,{a},task9,3,,": "there is no task 'task9'",
@@ -157,7 +157,7 @@ def test_students_are_found_by_any_name_they_are_known_by(tmp_path):
         assert list(changes) == [("lovelaceada_41_1815", A1)]
     two = [work("José", numbers=("1",)), work("José (2)", name="José")]
     assert list(read(tmp_path, f"JOSE\u0301,{A1},task1,3,,\n", two)) == [("José", A1)]
-    with pytest.raises(SystemExit, match="several .* have this name: bob, ida"):
+    with pytest.raises(SystemExit, match="is several of those with .*: bob, ida"):
         read(tmp_path, f"x,{A1},task1,3,,\n", [work("bob", name="x"), work("ida", name="x")])
 
 

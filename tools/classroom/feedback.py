@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 from marks import mark, most, released, tasks_of
-from names import CANVAS, MOODLE, cell, folder_name
+from names import CANVAS, MOODLE, cell, folder_name, platform_parts
 from results import table
 
 FOLDER = Path(__file__).resolve().parent
@@ -45,8 +45,17 @@ def points_text(points):
 
 def changes_text(given):
     """What the instructor changed, for the table."""
-    return "; ".join(f"{task or 'all'} from {points_text(before) or 'nothing'} to "
-                     f"{points_text(now)}" for task, before, now in given.changed)
+    return "; ".join(
+        f"{task or 'all'} given {points_text(now)}" if before is None else
+        f"{task or 'all'} from {points_text(before)} to {points_text(now)}"
+        for task, before, now in given.changed)
+
+
+def late_there(submission, given):
+    """What to say of a submission that the platform counts as late and the instructor does not."""
+    if platform_parts(submission.student)[2] and not (given and given.days):
+        return ["Canvas counts it as late, and no days_late are given."]
+    return []
 
 
 def grades_table(submissions, marks):
@@ -59,7 +68,7 @@ def grades_table(submissions, marks):
              "taken_off", "changed", "look", "note", "file"]]
     for submission in submissions:
         given = marks.get((submission.student, submission.assignment))
-        words = [*submission.said, note(submission)]
+        words = [*submission.said, *late_there(submission, given), note(submission)]
         if given:
             words += ["The written answer is to be graded by hand."] * given.waiting
             words += [text for _, text in given.comments]

@@ -122,11 +122,9 @@ def find(row, submissions, here, assignments):
     matching = find_student(row["student"],
                             [work for work in submissions if work.assignment == wanted])
     if len(matching) != 1:
-        what = ("nobody handed in" if not matching else "several who handed in")
-        raise ValueError(f"{row['student']!r}: {what} {wanted} "
-                         f"{'has' if not matching else 'have'} this name"
-                         + ("" if not matching else ": "
-                            + ", ".join(work.student for work in matching)))
+        raise ValueError(f"{row['student']!r} is " + (
+            f"several of those with {wanted}: {', '.join(work.student for work in matching)}"
+            if matching else f"nobody's name among those with {wanted}"))
     return matching[0]
 
 

@@ -1,17 +1,18 @@
 """The instructor's page: how a class did, which task told what, and what to look at."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from statistics import StatisticsError, correlation, mean, median
 
 from assignments import is_solution
-from feedback import look, note, page_name, points_text, template
+from feedback import late_there, look, note, page_name, points_text, template
 from grade_one import WRITTEN, cell_id
 from marks import released, tasks_of
 from similar import near_pairs
 
 FEW = 10        # below it a correlation tells nothing
-BINS = 10
+MOST_BINS = 10
 
 
 @dataclass
@@ -29,10 +30,11 @@ class TaskLine:
 
 
 def distribution(points, of):
-    """[(from, to, how many)] in equal steps over the points that there are."""
-    step = of / BINS
-    counts = Counter(min(BINS - 1, int(value / step)) for value in points)
-    return [(step * i, step * (i + 1), counts[i]) for i in range(BINS)]
+    """[(from, to, how many)] in equal steps of whole points, up to the most that there are."""
+    step = math.ceil(of / MOST_BINS)
+    bins = math.ceil(of / step)
+    counts = Counter(min(bins - 1, int(value / step)) for value in points)
+    return [(step * i, min(of, step * (i + 1)), counts[i]) for i in range(bins)]
 
 
 def item_rest(points, totals):
@@ -83,13 +85,9 @@ def task_lines(submissions, marks):
 
 
 def reasons(submission):
-    """Why to look at a submission, for the list of those."""
-    told = look(submission)
-    if submission.said:
-        told += submission.said
-    if submission.result.get("stopped"):
-        told.append(note(submission))
-    return told
+    """Why to look at the code of a submission."""
+    stopped = [note(submission)] if submission.result.get("stopped") else []
+    return look(submission) + stopped
 
 
 def stubs(assignment, course):
@@ -114,6 +112,8 @@ def section(assignment, submissions, marks):
         "bins": distribution(points, of), "tables": [
             (course, task_lines(*of_course(graded, given, course))) for course in courses],
         "look": [(work, reasons(work)) for work in graded if reasons(work)],
+        "files": [(work, told) for work in graded
+                  if (told := work.said + late_there(work, given[work.student]))],
         "pairs": [(by_label(mine, a), by_label(mine, b), tasks)
                   for a, b, tasks in near_pairs(sources, given_code)],
         "waiting": sum(one.waiting for one in given.values()),

@@ -210,8 +210,6 @@ def look_at(path, inside, names, told):
                f"such as {names[0]}.ipynb")
     if not why and not owner:
         why = "does not say whose it is. Put it into a folder with the student's name"
-    if platform_parts(owner)[2]:
-        said.append("Canvas counts it as late.")
     file = "/".join(map(readable, inside.parts))
     return Submission(owner, assignment, path, file=file, said=said), why
 
