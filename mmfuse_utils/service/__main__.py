@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ except ModuleNotFoundError as error:
 from mmfuse_utils.cache import WriteError
 from mmfuse_utils.data.sources import FetchError
 from mmfuse_utils.service.artefact import Artefact, ArtefactError, load_artefact, save_artefact
-from mmfuse_utils.service.kept import emoji_artefact
+from mmfuse_utils.service.kept import emoji_artefact, own_artefact
 from mmfuse_utils.service.searcher import Searcher, fill
 from mmfuse_utils.service.settings import Settings
 from mmfuse_utils.service.store import Store, StoreError
@@ -28,19 +29,19 @@ def main() -> int:
     """Parse the command line and serve until told to stop; returns the exit status."""
     options = _options()
     try:
+        place = None if options.build_only else _take_place(options.host, options.port)
         artefact = _artefact(options)
-    except (ArtefactError, FetchError, WriteError, ValueError) as error:
+        if place is None:
+            return 0
+        searcher = Searcher(artefact, _store(options, artefact))
+    except (ArtefactError, FetchError, StoreError, WriteError, ValueError, OSError) as error:
         print(str(error).replace("leave_out=True", "--leave-out"), file=sys.stderr)
         return 1
-    if options.build_only:
-        return 0
-    try:
-        searcher = Searcher(artefact, _store(options, artefact))
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 1
-    Server(create_app(searcher, _settings(options)), options.host, options.port).run()
+    server = Server(create_app(searcher, _settings(options)), options.host)
+    server.run([place])
     searcher.store.close()
+    if not server.desk.sees.is_set():
+        os._exit(0)     # the networks are still being loaded, which takes seconds and is of no use
     return 0
 
 
@@ -73,6 +74,20 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _take_place(host: str, port: int) -> socket.socket:
+    """A socket at the address, which does not listen yet; found taken before anything is built."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        place = socket.socket(family)
+        if os.name == "posix":
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(address)
+    except OSError as error:
+        raise OSError(f"The service cannot listen at {host}, port {port}: {error.strerror}. "
+                      "Choose another one by --port or --host.") from error
+    return place
+
+
 def _store(options: argparse.Namespace, artefact: Artefact) -> Store | None:
     """The database that the options name, with the artefact's rows in it; else memory."""
     if not options.store:
@@ -99,24 +114,24 @@ def _artefact(options: argparse.Namespace) -> Artefact:
     if options.artefact and options.artefact.exists():
         return load_artefact(options.artefact)
     artefact = _from_cache(options)
-    return load_artefact(save_artefact(artefact, options.artefact)) if options.artefact else artefact
+    if options.artefact is None:
+        return artefact
+    return load_artefact(save_artefact(artefact, options.artefact))
 
 
 def _from_cache(options: argparse.Namespace) -> Artefact:
     if not options.pictures:
         return emoji_artefact()
-    from mmfuse_utils.service.own import own_artefact       # takes seconds, as it can learn
-
     return own_artefact(options.pictures, options.captions, options.leave_out)
 
 
 class Server(uvicorn.Server):
     """uvicorn, told to stop by a signal: finish what was begun, then end with status 0."""
 
-    def __init__(self, app: Guard, host: str, port: int) -> None:
+    def __init__(self, app: Guard, host: str) -> None:
         settings = app.desk.settings
         super().__init__(uvicorn.Config(
-            app, host=host, port=port, http=Wire, ws="none", server_header=False, access_log=False,
+            app, host=host, http=Wire, ws="none", server_header=False, access_log=False,
             log_level="warning", timeout_keep_alive=5,
             timeout_graceful_shutdown=int(settings.stop_seconds)))
         self.desk = app.desk

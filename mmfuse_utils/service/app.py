@@ -44,6 +44,7 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> Guard:
     app.add_exception_handler(Exception, _unexpected)
     _add_searches(app, desk, settings)
     _add_facts(app, desk, meters)
+    _add_health(app, desk)
     _add_page(app)
     return Guard(app, desk, meters, quick={"/v1/search": desk.by_phrase})
 
@@ -86,6 +87,13 @@ def _add_facts(app: FastAPI, desk: Desk, meters: Meters) -> None:
         """What is served: source, method, counts, groups, data and checksums."""
         return Response(about, media_type=JSON)
 
+    @app.get("/metrics", response_class=Response, responses=described(400, 503))
+    async def metrics() -> Response:
+        """Counters for Prometheus."""
+        return Response(meters.text(), media_type="text/plain; version=0.0.4")
+
+
+def _add_health(app: FastAPI, desk: Desk) -> None:
     @app.get("/livez", response_class=Response, responses=described(400, 503))
     async def alive() -> Response:
         """Whether the process answers."""
@@ -96,11 +104,6 @@ def _add_facts(app: FastAPI, desk: Desk, meters: Meters) -> None:
         """Whether it should be sent queries: loaded, and not told to stop."""
         desk.check_ready()
         return Response("ready\n", media_type="text/plain")
-
-    @app.get("/metrics", response_class=Response, responses=described(400, 503))
-    async def metrics() -> Response:
-        """Counters for Prometheus."""
-        return Response(meters.text(), media_type="text/plain; version=0.0.4")
 
 
 def _add_page(app: FastAPI) -> None:

@@ -214,6 +214,10 @@ def _checked(path: Path, told: Mapping) -> bytes:
 
 def _misfits(artefact: Artefact) -> list[str]:
     """Parts that do not fit each other, though each may be sound by itself."""
+    return [*_odd_arrays(artefact), *_odd_texts(artefact)]
+
+
+def _odd_arrays(artefact: Artefact) -> list[str]:
     problems, sizes = [], {"words": len(artefact.words), "items": len(artefact.items)}
     for name, (kind, shape) in ARRAYS.items():
         array = getattr(artefact, name)
@@ -224,6 +228,15 @@ def _misfits(artefact: Artefact) -> list[str]:
                             f"({', '.join(str(sizes.get(size, size)) for size in shape)})")
         elif array.dtype.kind == "f" and not np.isfinite(array).all():
             problems.append(f"{name} holds numbers that are infinite or none")
+    ends = artefact.ends
+    if not problems and ((np.diff(ends, prepend=0) <= 0).any()
+                         or ends[-1:].sum() != len(artefact.pictures)):
+        problems.append("ends do not rise to the end of the pictures")
+    return problems
+
+
+def _odd_texts(artefact: Artefact) -> list[str]:
+    problems = []
     if not all(isinstance(word, str) for word in artefact.words) or (
             len(set(artefact.words)) < len(artefact.words)):
         problems.append("words are not texts, each of them once")
@@ -233,12 +246,8 @@ def _misfits(artefact: Artefact) -> list[str]:
         problems.append(f"items: entry {odd[0]} is not one of {', '.join(ITEM)}")
     elif len({item["id"] for item in artefact.items}) < len(artefact.items):
         problems.append("items: an id stands twice")
-    ends = artefact.ends
-    if not problems and ((np.diff(ends, prepend=0) <= 0).any()
-                         or ends[-1:].sum() != len(artefact.pictures)):
-        problems.append("ends do not rise to the end of the pictures")
-    problems += [f"settings lack {name!r}" for name in SETTINGS - artefact.facts["settings"].keys()]
-    return problems
+    lacking = SETTINGS - artefact.facts["settings"].keys()
+    return problems + [f"settings lack {name!r}" for name in sorted(lacking)]
 
 
 def _refuse(folder: Path, problems: list[str]) -> None:

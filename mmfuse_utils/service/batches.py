@@ -20,8 +20,8 @@ class Batcher:
     without; anything longer would keep others from being answered.
 
     Nothing waits for a batch to fill: what came in the same turn of the event loop, or while the
-    thread was busy, is taken together. Where a batch fails, its queries are tried one by one, so that one that
-    cannot be answered spoils no other.
+    thread was busy, is taken together. Where a batch fails, its queries are tried one by one, so
+    that one that cannot be answered spoils no other.
     """
 
     def __init__(self, kind: str, work: Callable[[list], Sequence], meters: Meters, *, most: int,

@@ -26,8 +26,8 @@ EMOJI = {"networks": ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-
          "size": 128, "penalty": 1.0, "names_weight": 0.4}
 EMOJI_DATA = (*STYLES, "cldr", "emojibase", "wordnet")
 SIDE = 192          # of the small pictures, at most
-EXAMPLES = ["red apple", "a place to pray", "wild animal with big teeth", "something to write with",
-            "happy face", "a boat on the water"]
+EXAMPLES = ["red apple", "a place to pray", "wild animal with big teeth",
+            "something to write with", "happy face", "a boat on the water"]
 LEARNED = ("A word2vec vector of the phrase, rare words first, is compared by cosine with each "
            "picture's place among the words: a ridge map from image features, learned from "
            "captions, and the softened names of the network's classes, added.")
@@ -69,7 +69,8 @@ def build_emoji() -> Artefact:
                  emoji.ids, emoji.names["en"], emoji.keywords["en"], emoji.groups, first,
                  strict=True)]
     facts = {"source": "emoji", "method": LEARNED, "settings": EMOJI | settings(),
-             "counts": {"items": len(emoji), "pictures": len(concept), "words": len(lexicon.words)},
+             "counts": {"items": len(emoji), "pictures": len(concept),
+                        "words": len(lexicon.words)},
              "groups": list(dict.fromkeys(emoji.groups)), "examples": EXAMPLES,
              "data": data(*EMOJI_DATA)}
     return assemble(facts, lexicon, items, vectors, ridge, names,

@@ -1,10 +1,13 @@
 """Artefacts in the package's cache: found quickly where they are, and made where they are not."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import mmfuse_utils
 from mmfuse_utils.cache import cache_dir, content_key, load_kept
+from mmfuse_utils.data import load_folder
+from mmfuse_utils.data.pictures import file_digests
 from mmfuse_utils.data.sources import SOURCES
 from mmfuse_utils.service.artefact import FORMAT, Artefact, load_artefact, write_artefact
 
@@ -23,6 +26,26 @@ def emoji_artefact() -> Artefact:
         return build_emoji()
 
     return kept_artefact(recipe_key("emoji"), build)
+
+
+def own_artefact(folder: str | os.PathLike, captions: str | os.PathLike | None = None,
+                 leave_out: bool = False) -> Artefact:
+    """The artefact of a folder, from the cache; built where a file or a caption has changed.
+
+    leave_out : serve what is sound, and print what is not.
+
+    Raises ValueError that names all that is wrong with the folder, as `load_folder` does.
+    Pictures without a caption are served with the others.
+    """
+    collection = load_folder(folder, captions, leave_out=leave_out, keep_bare=True)
+    digests = file_digests(collection.pictures.path)
+
+    def build() -> Artefact:
+        from mmfuse_utils.service.own import build_own
+
+        return build_own(collection, digests)
+
+    return kept_artefact(recipe_key("own", digests, collection.ids, collection.captions), build)
 
 
 def recipe_key(*parts: object) -> str:

@@ -33,9 +33,10 @@ SECURITY = [
 class Guard:
     """ASGI middleware around the whole service; see the module's first line.
 
-    app : what it guards, and the desk in it. meters : where requests are counted. quick : functions from the query
-        string to JSON, by their paths; the requests to get these, of which there are many, take
-        no way through the routes of the application, which takes longer than a search.
+    app : what it guards, and the desk in it. meters : where requests are counted.
+    quick : functions from the query string to JSON, by their paths. Requests to get these, of
+        which there are many, do not go through the application's routes, which takes longer than
+        a search.
     """
 
     def __init__(self, app: Callable, desk: Desk, meters: Meters,
@@ -56,12 +57,7 @@ class Guard:
         self.meters.in_work.inc()
         try:
             self._check(request)
-            quick = self.quick.get(scope["path"]) if request.scope["method"] == "GET" else None
-            if quick is None:
-                await self.app(request.scope, request.receive, request.send)
-            else:
-                request.route = scope["path"]
-                await request.reply(200, "application/json", await quick(scope["query_string"]))
+            await self._answer(request)
         except Problem as problem:
             await request.refuse(problem)
         except ClientDisconnect:
@@ -73,6 +69,15 @@ class Guard:
             self.n_requests -= 1
             self.meters.in_work.dec()
             self._tell(request)
+
+    async def _answer(self, request: "Request") -> None:
+        path = request.scope["path"]
+        if path in self.quick and request.scope["method"] == "GET":
+            request.route = path
+            body = await self.quick[path](request.scope["query_string"])
+            await request.reply(200, "application/json", body)
+        else:
+            await self.app(request.scope, request.receive, request.send)
 
     def _check(self, request: "Request") -> None:
         if self.n_requests > self.settings.most_requests:

@@ -17,7 +17,8 @@ def json_logger(file: TextIO | None = None) -> structlog.typing.FilteringBoundLo
     """
     render = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     return structlog.wrap_logger(
-        structlog.WriteLogger(file or sys.stderr), wrapper_class=structlog.BoundLogger,
+        structlog.WriteLogger(file or sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
         processors=[structlog.processors.add_log_level,
                     structlog.processors.TimeStamper(fmt="iso", utc=True), render,
                     structlog.processors.JSONRenderer()], cache_logger_on_first_use=True)

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from mmfuse_utils import vision
-from mmfuse_utils.data import Collection, load_folder
+from mmfuse_utils.data import Collection
 from mmfuse_utils.data.collection import CaptionTable
-from mmfuse_utils.data.pictures import file_digests
 from mmfuse_utils.fusion import ConSE, RidgeMap
 from mmfuse_utils.metrics import mean_reciprocal_rank, ranks
 from mmfuse_utils.retrieval import unit_rows
@@ -17,7 +16,6 @@ from mmfuse_utils.service.artefact import Artefact
 from mmfuse_utils.service.build import (LEARNED, assemble, data, guess, label_vectors, settings,
                                         soften, word_table)
 from mmfuse_utils.service.eye import Eye
-from mmfuse_utils.service.kept import kept_artefact, recipe_key
 from mmfuse_utils.service.lexicon import Lexicon
 
 OWN = {"networks": ["efficientnet-lite0"], "size": 224}
@@ -37,22 +35,8 @@ NAMED = ("A word2vec vector of the phrase, rare words first, is compared by cosi
          "weighted by their softened probabilities. Nothing was learned from captions.")
 
 
-def own_artefact(folder: Path, captions: Path | None = None, leave_out: bool = False) -> Artefact:
-    """The artefact of a folder, from the cache; built where a file or a caption has changed.
-
-    leave_out : serve what is sound, and print what is not.
-
-    Raises ValueError that names all that is wrong with the folder, as `load_folder` does.
-    Pictures without a caption are served with the others.
-    """
-    collection = load_folder(folder, captions, leave_out=leave_out, keep_bare=True)
-    digests = file_digests(collection.pictures.path)
-    key = recipe_key("own", digests, collection.ids, collection.captions)
-    return kept_artefact(key, lambda: build_own(collection, digests))
-
-
 def build_own(collection: Collection, digests: Sequence[str]) -> Artefact:
-    """An artefact of pictures of one's own.
+    """An artefact of pictures of one's own; digests : what each of their files holds, hashed.
 
     Class names alone place the pictures where fewer than `FEW` have a caption in English. Else a
     ridge map is learned from the captions, too; its penalty and the weight of the class names are

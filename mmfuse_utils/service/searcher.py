@@ -75,10 +75,13 @@ class Searcher:
         """An answer to each (picture, k, group)."""
         queries = self.embed_pictures([picture for picture, _, _ in asked])
         found = self._find(queries, [(k, group) for _, k, group in asked])
-        return [Answer({"kind": "picture", "width": picture.shape[1], "height": picture.shape[0]},
-                       self.method, self._hits(ids, scores, [self._nearest(query, i) for i in ids]))
-                for (picture, _, _), query, (ids, scores) in zip(asked, queries, found,
-                                                                 strict=True)]
+        answers = []
+        for (picture, _, _), query, (ids, scores) in zip(asked, queries, found, strict=True):
+            height, width, _ = picture.shape
+            words = [self._nearest(query, name) for name in ids]
+            answers.append(Answer({"kind": "picture", "width": width, "height": height},
+                                  self.method, self._hits(ids, scores, words)))
+        return answers
 
     def embed_pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """A vector of length 1 a picture, in the space of the words: (n, dim)."""
@@ -106,7 +109,8 @@ class Searcher:
         found = []
         for rank, (name, score, word) in enumerate(zip(ids, scores, words, strict=True), 1):
             item = items[rows[name]]
-            found.append(Hit(rank, name, score, item["title"], item["credit"], item["group"], word))
+            found.append(Hit(rank, name, score, item["title"], item["credit"], item["group"],
+                             word))
         return tuple(found)
 
     def _owed(self, phrases: Sequence[Phrase], measured: Measured, found: Sequence[Sequence[str]]

@@ -18,7 +18,7 @@ from mmfuse_utils.service import own
 from mmfuse_utils.service.artefact import load_artefact, save_artefact
 from mmfuse_utils.service.build import RARE, word_table
 from mmfuse_utils.service.eye import Eye
-from mmfuse_utils.service.kept import emoji_artefact
+from mmfuse_utils.service.kept import emoji_artefact, own_artefact
 from mmfuse_utils.service.lexicon import Lexicon
 from mmfuse_utils.service.received import PictureError, media_type, open_picture
 from mmfuse_utils.service.searcher import Searcher, place_pictures
@@ -209,7 +209,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_with_captions(folder, tmp_path):
-    artefact = own.own_artefact(folder)
+    artefact = own_artefact(folder)
     facts = artefact.facts
     assert facts["counts"]["captions"] == 30 and facts["groups"] == ["zoo"]
     assert facts["settings"]["names_weight"] in own.WEIGHTS
@@ -226,7 +226,7 @@ def test_a_folder_without_captions_learns_nothing(folder, tmp_path):
     few = [folder / f"p{number}.png" for number in (0, 2, 4)]
     for path in few:
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    artefact = own.own_artefact(tmp_path)
+    artefact = own_artefact(tmp_path)
     assert artefact.facts["settings"]["names_weight"] == 1 and artefact.facts["method"] == own.NAMED
     assert [item["title"] for item in artefact.items] == ["p0", "p2", "p4"]
     searcher = Searcher(artefact)
@@ -236,17 +236,17 @@ def test_a_folder_without_captions_learns_nothing(folder, tmp_path):
 
 
 def test_a_folder_is_built_again_only_where_it_has_changed(folder, monkeypatch):
-    own.own_artefact(folder)
+    own_artefact(folder)
 
     def fail(*parts):
         raise AssertionError("built again")
 
     monkeypatch.setattr(own, "build_own", fail)
-    own.own_artefact(folder)
+    own_artefact(folder)
     captions = (folder / "captions.csv").read_text("utf8")
     (folder / "captions.csv").write_text(captions + "\np0.png,another", "utf8")
     with pytest.raises(AssertionError, match="built again"):
-        own.own_artefact(folder)
+        own_artefact(folder)
     (folder / "captions.csv").write_text(captions, "utf8")
 
 
@@ -255,14 +255,14 @@ def test_all_faults_of_a_folder_are_named_at_once(tmp_path):
     (tmp_path / "odd.jpg").write_bytes(b"no picture")
     (tmp_path / "captions.csv").write_text("image,caption\ngone.png,a thing\n", "utf8")
     with pytest.raises(ValueError) as caught:
-        own.own_artefact(tmp_path)
+        own_artefact(tmp_path)
     for name in ("empty.png", "odd.jpg", "gone.png"):
         assert name in str(caught.value)
 
 
 def test_one_picture_is_a_folder_too(tmp_path):
     (tmp_path / "one.png").write_bytes(picture_bytes())
-    assert Searcher(own.own_artefact(tmp_path)).by_phrase("red").hits[0].title == "one"
+    assert Searcher(own_artefact(tmp_path)).by_phrase("red").hits[0].title == "one"
 
 
 def test_the_names_alone_are_kept_where_captions_teach_nothing(folder):
