@@ -156,8 +156,10 @@ def test_the_commands_in_the_files_are_options_of_the_service():
                             capture_output=True, encoding="utf8")
     text = "".join(path.read_text(encoding="utf8") for path in DEPLOY.iterdir()
                    if path.is_file())
-    for option in ("--artefact", "--build-only", "--host"):
+    for option in ("--artefact", "--build-only", "--host", "--name"):
         assert option in text and option in result.stdout
+    source = (ROOT / "mmfuse_utils" / "service" / "__main__.py").read_text(encoding="utf8")
+    assert 'environ.get("STORE")' in source and "STORE:" in text
 
 
 # Cards
