@@ -179,8 +179,8 @@ def test_zip_for_students_holds_no_solution_and_no_hidden_test(name):
     for cell in nbformat.read(SOURCES / f"{name}.ipynb", as_version=4).cells:
         secret |= regions(cell.source, "SOLUTION") | regions(cell.source, "HIDDEN TESTS")
     with zipfile.ZipFile(COURSE / "students" / f"{name}.zip") as file:
-        assert {os.path.basename(entry) for entry in file.namelist()} == {
-            f"{name}.ipynb", f"{name}.npz", "classroom.py", "licenses.txt"}
+        assert {entry.split("/")[1] for entry in file.namelist()} == {
+            "README.txt", f"{name}.ipynb", f"{name}.npz", "classroom.py", "expected", "licenses.txt"}
         notebook = nbformat.reads(file.read(f"{name}/{name}.ipynb").decode(), as_version=4)
         for cell in notebook.cells:
             assert not cell.get("outputs")
@@ -200,7 +200,8 @@ def test_zip_for_students_holds_no_solution_and_no_hidden_test(name):
 def test_students_see_the_expected_picture_before_their_own(name):
     cells = released(name).cells
     pictures = [i for i, cell in enumerate(cells) if is_picture(cell)]
-    assert len(pictures) == len([cell for cell in cells if grading(cell).get("solution")])
+    assert len(pictures) == len([cell for cell in cells if cell.cell_type == "code"
+                                 and grading(cell).get("solution")])
     for i in pictures:
         attached = cells[i - 1].attachments["expected.png"]["image/png"]
         assert len(attached) > 1000 and len(cells[i].metadata.mmfuse.alt) > 30
