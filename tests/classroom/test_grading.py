@@ -180,7 +180,8 @@ def test_zip_for_students_holds_no_solution_and_no_hidden_test(name):
         secret |= regions(cell.source, "SOLUTION") | regions(cell.source, "HIDDEN TESTS")
     with zipfile.ZipFile(COURSE / "students" / f"{name}.zip") as file:
         assert {entry.split("/")[1] for entry in file.namelist()} == {
-            "README.txt", f"{name}.ipynb", f"{name}.npz", "classroom.py", "expected", "licenses.txt"}
+            "README.txt", f"{name}.ipynb", f"{name}.npz", "classroom.py", "expected",
+            "licenses.txt"}
         notebook = nbformat.reads(file.read(f"{name}/{name}.ipynb").decode(), as_version=4)
         for cell in notebook.cells:
             assert not cell.get("outputs")
