@@ -30,5 +30,5 @@ class Encoder:
 
 
 def _word(word: dict) -> str:
-    text, (name, value) = word["text"], list(word.items())[-1]
-    return f'{{"text": {quoted(text)}, "{name}": {value}}}'
+    name = "share" if "share" in word else "cosine"
+    return f'{{"text": {quoted(word["text"])}, "{name}": {word[name]}}}'

@@ -1,16 +1,16 @@
 """What stands around the service: ids, logs, hosts, bodies, and no more work than fits."""
 
 import asyncio
+import os
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 
 from mmfuse_utils.service.desk import Desk
-from mmfuse_utils.service.logs import json_logger
+from mmfuse_utils.service.logs import Log
 from mmfuse_utils.service.meters import Meters
 from mmfuse_utils.service.problems import MEDIA_TYPE, UNEXPECTED, Problem, too_busy
 from mmfuse_utils.service.settings import Settings
@@ -44,7 +44,7 @@ class Guard:
         self.app, self.desk, self.meters, self.quick = app, desk, meters, quick
         self.settings = settings = desk.settings
         self.hosts = frozenset(host.encode() for host in settings.hosts)
-        self.log = json_logger()
+        self.log = Log()
         self.n_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +63,7 @@ class Guard:
         except ClientDisconnect:
             request.status = GONE
         except Exception:
-            self.log.exception("failed", request=request.id)
+            self.log.failed(request.id)
             await request.refuse(UNEXPECTED)
         finally:
             self.n_requests -= 1
@@ -87,15 +87,14 @@ class Guard:
         if b"*" not in self.hosts and (len(named) != 1 or named[0] not in self.hosts):
             raise Problem(400, "The service is not known by this host name.")
         length = request.headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self.settings.most_body:
+        if length.isdigit() and (len(length) > 18 or int(length) > self.settings.most_body):
             raise request.too_long()
 
     def _tell(self, request: "Request") -> None:
         route = request.route or getattr(request.scope.get("route"), "path", "none")
         seconds = time.perf_counter() - request.start
         self.meters.count(route, request.status, seconds)
-        self.log.info("request", request=request.id, method=request.method, route=route,
-                      status=request.status, milliseconds=round(1000 * seconds, 2))
+        self.log.request(request.id, request.method, route, request.status, 1000 * seconds)
 
 
 class Request:
@@ -107,7 +106,7 @@ class Request:
         self._receive, self._send, self.settings = receive, send, settings
         self.headers, self.method = dict(scope["headers"]), scope["method"]
         given = self.headers.get(b"x-request-id", b"")
-        self.id = given.decode() if TOKEN.match(given) else uuid.uuid4().hex
+        self.id = given.decode() if TOKEN.match(given) else os.urandom(16).hex()
         # A HEAD is a GET whose body the server leaves out.
         method = "GET" if self.method == "HEAD" else self.method
         self.scope = {**scope, "method": method, "request_id": self.id}

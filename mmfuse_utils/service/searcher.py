@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ from mmfuse_utils.service.lexicon import Lexicon, Measured, Phrase
 from mmfuse_utils.service.store import ExactStore, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """One found picture. word : what it owes most to, and how much; None where there is none."""
 
     rank: int

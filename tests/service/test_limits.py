@@ -76,23 +76,47 @@ def test_a_body_that_does_not_say_so_is_cut_off(address):
     problem(response, 413)
 
 
-def test_no_more_than_the_limit_is_held(app):
-    """What is taken from the line is counted: never a part beyond the one that is too much."""
-    taken = []
+def sent_by(app, messages, *headers):
+    """What the service sends where a picture comes in these messages."""
+    sent, scope = [], {"type": "http", "method": "POST", "path": "/v1/search/picture",
+                       "query_string": b"", "headers": [(b"host", b"localhost"), *headers],
+                       "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http",
+                       "root_path": "", "raw_path": b"", "server": None, "client": None}
 
     async def receive():
-        taken.append(40_000)
-        return {"type": "http.request", "body": bytes(40_000), "more_body": True}
+        return next(messages)
 
     async def send(message):
         sent.append(message)
 
-    sent, scope = [], {"type": "http", "method": "POST", "path": "/v1/search/picture",
-                       "query_string": b"", "headers": [(b"host", b"localhost")],
-                       "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http",
-                       "root_path": "", "raw_path": b"", "server": None, "client": None}
     asyncio.run(app(scope, receive, send))
-    assert sent[0]["status"] == 413 and sum(taken) <= SMALL.most_body + 40_000
+    return sent
+
+
+def test_no_more_than_the_limit_is_held(app):
+    """What is taken from the line is counted: never a part beyond the one that is too much."""
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(40_000)
+            yield {"type": "http.request", "body": bytes(40_000), "more_body": True}
+
+    assert sent_by(app, endless())[0]["status"] == 413
+    assert sum(taken) <= SMALL.most_body + 40_000
+    taken.clear()
+    for length in (b"200001", b"9" * 5000):
+        assert sent_by(app, endless(), (b"content-length", length))[0]["status"] == 413
+    assert taken == []
+
+
+def test_a_client_that_goes_away_is_no_error(capfd):
+    app = create_app(Searcher(tiny_artefact()), SMALL)
+    sent_by(app, iter([{"type": "http.request", "body": b"abc", "more_body": True},
+                       {"type": "http.disconnect"}]))
+    [line] = map(json.loads, capfd.readouterr().err.splitlines())
+    assert line["event"] == "request" and line["status"] == 499
+    assert app.n_requests == 0 and app.desk._n_pictures == 0
 
 
 def test_lies_about_the_length(address):
