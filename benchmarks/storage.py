@@ -957,8 +957,8 @@ def everything(quick: bool) -> dict:
     record["crash"]["pgvector_server"] = kept_or_not("crash-server", lambda: alone(
         folder, "crash", "pgvector", "2" if quick else "20", "1"))
     if not quick:
-        record["curve"] = {str(n): kept(f"curve-{n}", lambda n=n: curve(n, folder))
-                           for n in CURVE}
+        record["curve"] = {str(n): kept(f"curve-{n}", lambda n=n: asked(
+            "speed", ["exact", "faiss_hnsw", "usearch"], n, folder, "12", "40")) for n in CURVE}
         OUTPUT.write_text(json.dumps(record) + "\n", "utf8")
         record["sizes"]["large"] = one_size(SIZES["large"], folder, kept, ("20", "40"))
     shutil.rmtree(folder)
@@ -972,11 +972,10 @@ def one_size(n: int, folder: Path, keep: Callable, rounds: tuple[str, str]) -> d
         times = 3 if n < 20_000 and name != "qdrant_local" else 1
         found[name] = {"build": keep(f"build-{name}-{n}", lambda name=name, times=times: [
             rebuild(name, n, folder) for _ in range(times)])}
-        ensure(name, n, folder)
-        found[name]["serve"] = keep(f"serve-{name}-{n}", lambda name=name: work(
-            "--work", "serve", name, str(n), str(folder / str(n) / name)))
-    return {"found": found, **keep(f"speed-{n}", lambda: work(
-        "--work", "speed", ",".join(names_at(n)), str(n), str(folder / str(n)), *rounds))}
+        found[name]["serve"] = keep(f"serve-{name}-{n}", lambda name=name: asked(
+            "serve", [name], n, folder))
+    return {"found": found, **keep(f"speed-{n}", lambda: asked(
+        "speed", names_at(n), n, folder, *rounds))}
 
 
 def kills(name: str) -> str:
@@ -999,12 +998,12 @@ def ensure(name: str, n: int, folder: Path) -> None:
         rebuild(name, n, folder)
 
 
-def curve(n: int, folder: Path) -> dict:
-    """Exact search and the indexes that live in the process, by number of rows."""
-    names = ["exact", "faiss_hnsw", "usearch"]
+def asked(kind: str, names: list[str], n: int, folder: Path, *rest: str) -> dict:
+    """A measurement of stores that are filled, if need be again."""
     for name in names:
         ensure(name, n, folder)
-    return work("--work", "speed", ",".join(names), str(n), str(folder / str(n)), "12", "40")
+    place = folder / str(n) / (names[0] if kind == "serve" else "")
+    return work("--work", kind, ",".join(names), str(n), str(place), *rest)
 
 
 def alone(folder: Path, kind: str, name: str, n: str, *rest: str) -> dict:
