@@ -126,6 +126,9 @@ def test_wrong_answer_loses_its_points(name, task, what, old, new, lost, folder_
     assert set(failed) == set(lost.split()), {key: str(error) for key, error in failed.items()}
     for key, error in failed.items():
         assert isinstance(error, AssertionError) and len(str(error)) > 20, (key, repr(error))
+    if re.search("in place$|in the input|input changed|changes the", what):
+        said = " ".join(map(str, failed.values()))
+        assert re.search("changed its argument|writes into an array that it was given", said), said
 
 
 def points_of(name):
