@@ -113,10 +113,14 @@ def _artefact(options: argparse.Namespace) -> Artefact:
     """What the options name, built where it is not there yet."""
     if options.artefact and options.artefact.exists():
         return load_artefact(options.artefact)
-    artefact = _from_cache(options)
     if options.artefact is None:
-        return artefact
-    return load_artefact(save_artefact(artefact, options.artefact))
+        return _from_cache(options)
+    place = next(folder for folder in options.artefact.absolute().parents if folder.exists())
+    if not os.access(place, os.W_OK):
+        raise ArtefactError(
+            f"There is no artefact in {options.artefact}, and none can be written there. Build "
+            "one elsewhere: python -m mmfuse_utils.service --artefact DIR --build-only")
+    return load_artefact(save_artefact(_from_cache(options), options.artefact))
 
 
 def _from_cache(options: argparse.Namespace) -> Artefact:

@@ -13,7 +13,7 @@ from mmfuse_utils.service.asked import described_query
 from mmfuse_utils.service.desk import Desk
 from mmfuse_utils.service.limits import Guard
 from mmfuse_utils.service.meters import Meters
-from mmfuse_utils.service.problems import MEDIA_TYPE, UNEXPECTED, Problem, described
+from mmfuse_utils.service.problems import MEDIA_TYPE, Problem, described, of_error
 from mmfuse_utils.service.received import media_type
 from mmfuse_utils.service.schema import About, Found
 from mmfuse_utils.service.searcher import Searcher
@@ -136,4 +136,4 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return await _problem(request, UNEXPECTED)      # and the guard, which gets it too, logs it
+    return await _problem(request, of_error(error))     # the guard, which gets it too, logs it

@@ -162,7 +162,7 @@ def read_manifest(folder: Path) -> dict:
     try:
         manifest = json.loads(path.read_bytes())
         kind, version = manifest.get("kind"), manifest.get("format")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ArtefactError(f"The artefact in {folder} cannot be served: manifest.json is "
                             f"damaged ({error}); {BUILD}") from error
     if kind != KIND:

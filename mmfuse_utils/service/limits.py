@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from mmfuse_utils.service.desk import Desk
 from mmfuse_utils.service.logs import Log
 from mmfuse_utils.service.meters import Meters
-from mmfuse_utils.service.problems import MEDIA_TYPE, UNEXPECTED, Problem, too_busy
+from mmfuse_utils.service.problems import MEDIA_TYPE, Problem, of_error, too_busy
 from mmfuse_utils.service.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -62,9 +62,9 @@ class Guard:
             await request.refuse(problem)
         except ClientDisconnect:
             request.status = GONE
-        except Exception:
+        except Exception as error:
             self.log.failed(request.id)
-            await request.refuse(UNEXPECTED)
+            await request.refuse(of_error(error))
         finally:
             self.n_requests -= 1
             self.meters.in_work.dec()

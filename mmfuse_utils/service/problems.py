@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from mmfuse_utils.service.store import StoreError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -42,7 +44,17 @@ def too_busy(seconds: int, detail: str = "Too many requests at once; try again i
     return Problem(503, detail, {"retry-after": str(seconds)})
 
 
-UNEXPECTED = Problem(500, "Something went wrong here. The log has it under the request's id.")
+def of_error(error: Exception) -> Problem:
+    """What is told of an error that nobody expected, whatever it says: the log has that.
+
+    >>> of_error(KeyError("secret")).status, of_error(StoreError("secret")).status
+    (500, 503)
+    """
+    if isinstance(error, StoreError):
+        return too_busy(5, "The index cannot be reached; try again in a moment.")
+    return Problem(500, "Something went wrong here. The log has it under the request's id.")
+
+
 SCHEMA = {
     "type": "object", "required": ["type", "title", "status", "detail", "instance"],
     "properties": {"type": {"type": "string"}, "title": {"type": "string"},

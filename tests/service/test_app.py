@@ -13,6 +13,7 @@ from mmfuse_utils.service.app import create_app
 from mmfuse_utils.service.schema import About, Found
 from mmfuse_utils.service.searcher import Searcher
 from mmfuse_utils.service.settings import Settings
+from mmfuse_utils.service.store import StoreError
 
 HERE = "http://localhost:8000"
 
@@ -242,6 +243,20 @@ def test_an_unexpected_error_says_nothing_of_the_inside(capfd):
             assert "privateword" not in json.dumps(logged)
     finally:
         searcher.artefact.__class__.picture = whole
+
+
+def test_an_index_that_is_away_is_503():
+    hidden = create_app(Searcher(tiny_artefact()))
+
+    def fail(*parts):
+        raise StoreError("host=secret is away")
+
+    hidden.desk.searcher.store.search = fail
+    client = TestClient(hidden, base_url=HERE, raise_server_exceptions=False)
+    for method, path in (("GET", "/v1/search?q=red"), ("POST", "/v1/search/picture")):
+        response = client.request(method, path, content=picture_bytes())
+        assert "index" in problem(response, 503)["detail"] and "secret" not in response.text
+        assert int(response.headers["retry-after"]) > 0
 
 
 def test_the_log_has_no_query_and_no_picture(capfd):

@@ -87,7 +87,7 @@ def test_all_that_is_wrong_is_said_at_once(folder):
     assert "coef.npy is damaged" in told
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b"null", b"[" * 99_999])
 def test_a_damaged_manifest_is_refused(folder, damage):
     (folder / "manifest.json").write_bytes(damage)
     assert "manifest.json is damaged" in refusal(folder)
