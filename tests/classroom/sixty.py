@@ -176,37 +176,43 @@ def state(folder):
 
 
 def grade_class(kind):
-    """Grade the class as `me` or as `somebody`; returns what went wrong, and the minutes."""
-    with tempfile.TemporaryDirectory(prefix="c") as temporary, socket.socket() as server:
-        folder = Path(temporary).resolve() / "week1"
-        (folder.parent / "t").mkdir(mode=0o777)
-        (folder.parent / "t").chmod(0o777)
-        folder.mkdir()
-        server.bind(("127.0.0.1", 0))
-        server.listen()
+    """Grade the class as `me` or as `somebody`: (what went wrong, minutes, how many)."""
+    with tempfile.TemporaryDirectory(prefix="c") as temporary, socket.create_server(
+            ("127.0.0.1", 0)) as server:
         server.setblocking(False)
+        folder = Path(temporary).resolve() / "week1"
+        for path in (folder, folder.with_name("t")):
+            path.mkdir()
+            path.chmod(0o777)
         expected = hand_in(folder, server.getsockname()[1])
         (folder / "precious.txt").write_text("whole")
         before, began = state(folder), time.monotonic()
         rows = run_grading(folder, ordinary=folder.parent if kind == "somebody" else None,
-                           CANVAS_TOKEN=SECRET, TMPDIR=str(folder.parent / "t"))
+                           CANVAS_TOKEN=SECRET, TMPDIR=str(folder.with_name("t")))
         minutes = (time.monotonic() - began) / 60
-        wrong = [f"{student}: {row['points']} in place of {expected[student]:g}"
-                 for (student, _), row in rows.items()
-                 if float(row["points"] or -1) != expected[student]]
-        wrong += [f"{student} has no row" for student in expected if (student, FIRST) not in rows]
-        if state(folder) != before:
-            wrong.append("something outside has changed")
+        wrong = wrong_grades(rows, expected) + traces(folder, before)
         with contextlib.suppress(BlockingIOError):
             server.accept()
             wrong.append("somebody called")
-        wrong += [f"still runs: {process.info['cmdline']}"
-                  for process in psutil.process_iter(["cmdline"])
-                  if str(folder.parent) in " ".join(process.info["cmdline"] or [])]
-        pages = (folder.parent / "week1-graded").rglob("*")
-        if any(SECRET.encode() in page.read_bytes() for page in pages if page.is_file()):
-            wrong.append("a page tells the secret")
     return wrong, minutes, len(expected)
+
+
+def wrong_grades(rows, expected):
+    """Who did not get the points that the work is worth."""
+    got = {student: float(row["points"] or -1) for (student, _), row in rows.items()}
+    return [f"{student}: {got.get(student)} in place of {wanted:g}"
+            for student, wanted in expected.items() if got.get(student) != wanted]
+
+
+def traces(folder, before):
+    """What a submission has left or told outside of the sandbox."""
+    found = [] if state(folder) == before else [f"outside: {before} became {state(folder)}"]
+    found += [f"still runs: {process.info['cmdline']}"
+              for process in psutil.process_iter(["cmdline"])
+              if str(folder.parent) in " ".join(process.info["cmdline"] or [])]
+    pages = [path for path in folder.with_name("week1-graded").rglob("*") if path.is_file()]
+    return found + [f"{path} tells the secret" for path in pages
+                    if SECRET.encode() in path.read_bytes()]
 
 
 def main():

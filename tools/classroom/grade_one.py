@@ -56,23 +56,9 @@ def read_submission(path):
 
 
 def merge(released, submitted):
-    """The handed-out notebook with the student's answers, and their own cells beside these.
-
-    Of the cells that were handed out, only the answers are taken from the submission, also from a
-    cell that became text by a slip of a key. An answer whose cell is gone may stand in a cell of
-    the student's own.
-    """
-    known = {cell_id(cell): cell for cell in released.cells if cell_id(cell)}
-    answers, own, place = {}, defaultdict(list), "setup"
-    for cell in submitted.cells:
-        key = cell_id(cell)
-        answer = key in known and is_solution(known[key]) and known[key].cell_type == "code"
-        if not (answer or cell.cell_type == "code") or (key in known and is_picture(known[key])):
-            continue
-        if key in known and (not is_solution(known[key]) or key not in answers):
-            place, answers[key] = key, cell.source
-        else:                       # a cell of their own, or a second copy of an answer
-            own[place].append(nbformat.v4.new_code_cell(cell.source))
+    """The handed-out notebook with the student's answers, and their own cells beside these."""
+    answers, own = sort_out({cell_id(cell): cell for cell in released.cells if cell_id(cell)},
+                            submitted)
     cells = []
     for cell in released.cells:
         if cell.cell_type == "code" and not is_picture(cell):
@@ -81,6 +67,27 @@ def merge(released, submitted):
             cells += [cell, *own[cell_id(cell)]]
     released.cells = cells
     return released
+
+
+def sort_out(known, submitted):
+    """Answers by the name of their cell, and a student's own cells by that of the one before.
+
+    Of the cells that were handed out, only the answers are taken from the submission, also from a
+    cell that became text by a slip of a key. An answer whose cell is gone may stand in a cell of
+    the student's own.
+    """
+    answers, own, place = {}, defaultdict(list), "setup"
+    for cell in submitted.cells:
+        key = cell_id(cell)
+        of = known.get(key)
+        answer = of is not None and is_solution(of) and of.cell_type == "code"
+        if not (answer or cell.cell_type == "code") or (of is not None and is_picture(of)):
+            continue
+        if of is not None and (not answer or key not in answers):
+            place, answers[key] = key, cell.source
+        else:                       # a cell of their own, or a second copy of an answer
+            own[place].append(nbformat.v4.new_code_cell(cell.source))
+    return answers, own
 
 
 def cell_id(cell):

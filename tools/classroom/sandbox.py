@@ -56,8 +56,9 @@ def gaps():
 @functools.cache
 def bubblewrap_knows(option):
     """Whether this bubblewrap has an option that older ones lack."""
-    told = subprocess.run(["bwrap", "--help"], capture_output=True, check=False, text=True)
-    return f" {option} " in told.stdout + told.stderr
+    program = shutil.which("bwrap")
+    return program is not None and f" {option} " in subprocess.run(
+        [program, "--help"], capture_output=True, check=False, text=True).stdout
 
 
 def isolate(command, shared=(), files=()):
@@ -66,34 +67,42 @@ def isolate(command, shared=(), files=()):
     shared : folders that it may write to, under the same path inside. files : read-only files
     for its working folder.
     """
-    python = {Path(sys.prefix), Path(sys.base_prefix), KERNEL, FILTER}
-    readable = [*(Path(path) for path in SYSTEM if os.path.lexists(path)), *sorted(python)]
     # Inside, bubblewrap is process 1 and shows its environment to all: it gets none either.
     bwrap = ["env", "-i", shutil.which("bwrap") or "bwrap", "--unshare-ipc", "--unshare-pid",
              "--unshare-net", "--unshare-uts", "--hostname", "sandbox", "--die-with-parent",
              "--new-session", "--cap-drop", "ALL"]
-    # Root becomes another user inside (see sandbox_kernel.py), and needs the right to do so.
+    # Root becomes another user inside (see sandbox_kernel.py), and needs the right to do so. In a
+    # namespace of users of its own it would stay root to all files that root owns.
     root = os.name == "posix" and os.getuid() == 0
     bwrap += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user"]
     size = ["--size", str(DISK)] if bubblewrap_knows("--size") else []
     bwrap += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", *size, "--tmpfs", "/tmp"]
-    for path in [*readable, *shared]:
-        for parent in reversed(path.parents[:-1]):      # bubblewrap would make them private
-            bwrap += ["--perms", "0755", "--dir", str(parent)]
-        if path.is_symlink():
-            bwrap += ["--symlink", os.readlink(path), str(path)]
-        else:
-            bwrap += ["--bind" if path in shared else "--ro-bind", str(path), str(path)]
-    for place in sorted({sysconfig.get_path(part) for part in ("purelib", "platlib")}):
-        for package in sorted(LEFT_OUT):    # what has the answers ready is not even there
-            if Path(place, package).is_dir():
-                bwrap += ["--perms", "0000", "--tmpfs", f"{place}/{package}"]
+    bwrap += mounts(shared)
     for file in files:
         bwrap += ["--ro-bind", str(file), f"/tmp/{file.name}"]
     # Through files in /proc a process may reach into another, or change who goes when memory ends.
     for path in ("/proc", "/dev", "/"):
         bwrap += ["--remount-ro", path]
     return [*bwrap, "--setenv", "HOME", "/tmp", *command]
+
+
+def mounts(shared):
+    """Options that show the system, this Python and shared folders, and hide ready answers."""
+    python = {Path(sys.prefix), Path(sys.base_prefix), KERNEL, FILTER}
+    readable = [*(Path(path) for path in SYSTEM if os.path.lexists(path)), *sorted(python)]
+    options = []
+    for path in [*readable, *shared]:
+        for parent in reversed(path.parents[:-1]):      # bubblewrap would make them private
+            options += ["--perms", "0755", "--dir", str(parent)]
+        if path.is_symlink():
+            options += ["--symlink", os.readlink(path), str(path)]
+        else:
+            options += ["--bind" if path in shared else "--ro-bind", str(path), str(path)]
+    for place in sorted({sysconfig.get_path(part) for part in ("purelib", "platlib")}):
+        for package in sorted(LEFT_OUT):
+            if Path(place, package).is_dir():
+                options += ["--perms", "0000", "--tmpfs", f"{place}/{package}"]
+    return options
 
 
 @contextlib.contextmanager
@@ -103,11 +112,12 @@ def die_first():
     Whoever is started by root cannot undo it, and in the sandbox nobody can (see `isolate`).
     """
     path = Path("/proc/self/oom_score_adj")
-    if not path.exists():
+    try:
+        former = path.read_text()
+        path.write_text("1000")
+    except OSError:         # another system, or a container that does not allow it
         yield
         return
-    former = path.read_text()
-    path.write_text("1000")
     try:
         yield
     finally:
