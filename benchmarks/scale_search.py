@@ -9,8 +9,8 @@ and the time of each query, asked alone. Times are processor time of one thread,
 may share the machine. `queries`: the texts of all concepts ask, the sizes by turns. `shards`:
 a million vectors in one index and in four, by the clock as well. `client`: the same few lines on
 the embedded edition of Qdrant that would ask its cluster; needs `pip install -e .[benchmark]`.
-`machine`: threads of Python, and what a worker loads before it begins. What was finished is kept
-in the cache, and an interrupted run goes on there.
+`machine`: what a worker loads before it begins, and its rate. What was finished is kept in the
+cache, and an interrupted run goes on there.
 """
 
 import argparse
@@ -20,9 +20,7 @@ import os
 import platform
 import statistics
 import tempfile
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +46,7 @@ PROBES = 1, 2, 4, 8, 16, 32, 64, 128
 ROUNDS = 5                                  # of each query, asked alone; the median counts
 CODES = {"int8": 64, "pq32": 32, "pq16": 16}
 DIGITS = "0123456789a"                      # neighbors found of ten, a digit a query
-VERSIONS = {"sizes": 1, "queries": 1, "shards": 2, "client": 1, "machine": 1}
+VERSIONS = {"sizes": 1, "queries": 1, "shards": 2, "client": 1, "machine": 3}
 PRODUCT = faiss.METRIC_INNER_PRODUCT
 
 
@@ -437,37 +435,8 @@ def client_part(quick: bool) -> dict:
 
 # The machine
 
-def in_threads(work: Callable, n: int) -> float:
-    """Wall seconds until n threads have each done the work."""
-    threads = [threading.Thread(target=work) for _ in range(n)]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - start
-
-
 def machine_part(quick: bool) -> dict:
-    """Two threads against one, for Python's own work and for a product; what a worker loads."""
-    tokens = concept_tokens(load_emoji()) * (2 if quick else 400)
-    table = np.random.default_rng(0).standard_normal((600, 600))
-
-    def count() -> None:
-        counted = Counter()
-        for row in tokens:
-            for word in row:
-                counted[word] += 1
-
-    def multiply() -> None:
-        for _ in range(1 if quick else 20):
-            table @ table
-
-    rounds = []
-    with threadpool_limits(1):
-        for _ in range(1 if quick else 30):
-            rounds.append({f"{name}.{n}": in_threads(work, n) for n in (1, 2)
-                           for name, work in (("python", count), ("product", multiply))})
+    """Processor seconds of what a worker loads, of features, and of the text of a query."""
     loading, backbone = seconds(load_backbone)
     pictures = load_emoji().load_pictures(np.arange(64 if quick else 320))
     extract_features(pictures[:8], backbone)
@@ -476,7 +445,7 @@ def machine_part(quick: bool) -> dict:
     lists = concept_tokens(load_emoji())
     encoding = statistics.median(seconds(lambda: sentence_vectors(lists, vectors))[0]
                                  for _ in range(3))
-    return {"threads": rounds, "loading_network": loading, "pictures": len(pictures),
+    return {"loading_network": loading, "pictures": len(pictures),
             "features": features, "loading_words": reading, "words": len(vectors),
             "encoding": encoding / len(lists)}
 
