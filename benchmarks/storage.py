@@ -1,7 +1,8 @@
 """Where a service should keep its vectors: seven stores and exact search, side by side.
 
 `python benchmarks/storage.py` writes storage.json beside it, in about fifteen minutes of one core;
-pieces that are done are kept, so that an interrupted run goes on. `--quick` makes a small one of
+pieces that are done are kept, so that an interrupted run goes on. `--large` asks all stores with
+100,000 rows, too, not only those that live in the process. `--quick` makes a small one of
 each measurement and writes nothing. It needs the extras `service` and `benchmark`.
 
 The rows are the book's pictures as the service places them among the words, and 100,000 like them
@@ -798,8 +799,11 @@ def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
                 if len(errors) > kills:
                     break
                 continue
-            lines = [child.stdout.readline() for _ in range(rng.randint(2, 10))]
-            time.sleep(rng.uniform(0, 0.03))
+            start, lines = time.perf_counter(), []
+            for _ in range(rng.randint(3, 9)):
+                lines.append(child.stdout.readline())
+            # A line stands for two thirds of a write: any moment of one, quick or slow.
+            time.sleep(rng.uniform(0, 2 * (time.perf_counter() - start) / len(lines)))
             if len(found) == kills or not server:
                 child.send_signal(signal.SIGKILL)
             else:
@@ -915,6 +919,8 @@ def names_at(n: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small one of each; writes nothing")
+    parser.add_argument("--large", action="store_true",
+                        help="all stores with 100,000 rows, too: half an hour more")
     parser.add_argument("--write", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -924,7 +930,7 @@ def main() -> None:
     elif arguments.work:
         print(json.dumps(_work(*arguments.work)))
     else:
-        record = everything(arguments.quick)
+        record = everything(arguments.quick, arguments.large)
         if not arguments.quick:
             OUTPUT.write_text(json.dumps(record) + "\n", "utf8")
 
@@ -938,7 +944,7 @@ def _work(kind: str, name: str, n: str, path: str, *rest: str) -> dict:
                                                                *map(int, rest))
 
 
-def everything(quick: bool) -> dict:
+def everything(quick: bool, large: bool = False) -> dict:
     """All pieces. Filled stores lie in a folder that the server's user may enter, too."""
     folder = Path(tempfile.gettempdir(), "mmfuse-storage")
     folder.mkdir(exist_ok=True)
@@ -959,7 +965,7 @@ def everything(quick: bool) -> dict:
     if not quick:
         record["curve"] = {str(n): kept(f"curve-{n}", lambda n=n: asked(
             "speed", ["exact", "faiss_hnsw", "usearch"], n, folder, "12", "40")) for n in CURVE}
-        OUTPUT.write_text(json.dumps(record) + "\n", "utf8")
+    if large:
         record["sizes"]["large"] = one_size(SIZES["large"], folder, kept, ("20", "40"))
     shutil.rmtree(folder)
     return record
