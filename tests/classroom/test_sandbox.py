@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import attacks
 import psutil
 import pytest
+import sandbox
 from clock import CELL_SECONDS, GRACE, LONGEST, MEMORY, SECONDS, Clock, Processes
 from conftest import ROOT
 from handed_in import OPEN_FILES, as_ordinary_user
@@ -124,6 +125,7 @@ print(subprocess.run(["sh", "-c", "echo shell > /dev/null && echo fine"], captur
 plt.plot([1, 2])
 """)
     assert (told.error, told.printed) == ("", "fine 3.0 [1]\n")
+    assert kernel.run("!echo bang").printed.split() == ["bang"]
 
 
 def test_nothing_can_be_written_or_made(kernel):
@@ -221,6 +223,19 @@ def test_what_remains_of_a_sandbox_is_ended_from_outside():
         processes.end()
     psutil.wait_procs(everything, timeout=20)
     assert not any(map(alive, everything))
+
+
+def test_a_grading_process_ends_with_whoever_started_it(tmp_path):
+    child = ("import os, sandbox, time; sandbox.die_with_parent(); print(os.getpid(), flush=True);"
+             "time.sleep(99)")
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True,
+                          env=dict(os.environ, PYTHONPATH=str(Path(sandbox.__file__).parent))
+                          ) as grader:
+        process = psutil.Process(int(grader.stdout.readline()))
+        grader.kill()
+    psutil.wait_procs([process], timeout=20)
+    assert not alive(process)
 
 
 def spin(seconds):
