@@ -64,6 +64,8 @@ WRONG = [
     (4, "positives as negatives", "errors = 0.5 * (1 + np.tanh(noise @ v / 2))",
      "errors = 0.5 * (1 + np.tanh(noise @ v / 2)) - 1", "task4-public task4-hidden"),
     (4, "transposed", "np.outer(errors, v)", "np.outer(v, errors)", "task4-public task4-hidden"),
+    (4, "overflows", "errors = 0.5 * (1 + np.tanh(noise @ v / 2))",
+     "errors = 1 / (1 + np.exp(-(noise @ v)))", "task4-hidden"),
     (4, "noise averaged", "errors @ noise", "errors @ noise / len(noise)", "task4-hidden"),
     (4, "noise words counted once", "errors @ noise",
      "np.unique(errors[:, None] * noise, axis=0).sum(0)", "task4-hidden"),
