@@ -42,7 +42,8 @@ def pytest_xdist_make_scheduler(config, log):
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid):
             scope = super()._split_scope(nodeid)
-            return "grading" if scope.endswith(("test_grade.py", "test_grading.py")) else scope
+            grading = ("test_grade.py", "test_grading.py", "test_sandbox.py")
+            return "grading" if scope.endswith(grading) else scope
 
     return ByFile(config, log)
 
