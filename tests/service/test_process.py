@@ -38,7 +38,7 @@ class Service:
         self.line, self.address = line, found[0]
 
     def wait_until_ready(self):
-        for _ in range(600):
+        for _ in range(1500):
             if httpx.get(f"{self.address}/readyz").status_code == 200:
                 return
             time.sleep(0.1)
