@@ -1,14 +1,17 @@
 """Points by hand and late days: what is clear counts, and nothing is graded with what is not."""
 
 import pytest
-from assignments import COURSES, DEFAULT_COURSE, list_assignments
+from assignments import DEFAULT_COURSE, list_assignments
 from bs4 import BeautifulSoup
 from feedback import feedback_page, grades_table
+from grade_one import WRITTEN, cell_id
 from hypothesis import given
 from hypothesis import strategies as st
-from marks import Late, Mark, Task, mark, parse_late
+from marks import Late, Mark, Task, mark, parse_late, released
 from overrides import COLUMNS, TEMPLATE, read_overrides
 from submissions import Submission
+
+pytestmark = pytest.mark.book
 
 A1, A2 = list_assignments()[:2]
 TASKS = {"task1": Task("Task 1: One", 10, {"task1-public": 6, "task1-hidden": 4}),
@@ -24,10 +27,11 @@ def tasks(monkeypatch):
         monkeypatch.setattr(f"{module}.tasks_of", lambda name, course: TASKS)
 
 
-def result(public, hidden, two):
+def result(public, hidden, two, **more):
+    more = {"written": "Because."} | more
     points = {"task1-public": public, "task1-hidden": hidden, "task2-public": two}
     return {"armed": True, "stopped": "", "answers": {}, "look": [], "tests": [
-        {"test": test, "points": given, "error": None} for test, given in points.items()]}
+        {"test": test, "points": given, "error": None} for test, given in points.items()]} | more
 
 
 def work(student="ada", assignment=A1, **options):
@@ -65,6 +69,14 @@ def test_without_changes_the_written_answer_waits():
     given = mark(work())
     assert (given.points, given.of, given.waiting) == (26, 36, True)
     assert given.by_task["written"] is None
+
+
+def test_where_nothing_is_written_there_is_nothing_to_grade_by_hand():
+    handed_out = next(cell.source for cell in released(A1, DEFAULT_COURSE).cells
+                      if cell_id(cell) == WRITTEN)
+    for text in ("", handed_out, f"{handed_out} \n"):
+        given = mark(work(result=result(6, 0, 20, written=text)))
+        assert (given.points, given.by_task["written"], given.waiting) == (26, 0, False)
 
 
 def test_who_could_not_be_graded_has_no_points_until_some_are_given(tmp_path):
@@ -168,8 +180,6 @@ def test_lines_about_other_assignments_are_left_for_their_run(tmp_path):
         read(tmp_path, "ada,,task1,3,,\n", [work(), work("bob", A2)])
 
 
-@pytest.mark.book
-@pytest.mark.skipif(not (COURSES / DEFAULT_COURSE).exists(), reason="needs the course")
 def test_page_and_table_show_the_changes_and_agree(tmp_path):
     changes = read(tmp_path, f"ada,{A1},task1,8,=Nearly <b>,\nada,{A1},,,Come and see me.,4\n")
     late = Late(10, 50, 2)

@@ -10,6 +10,7 @@ from results import table
 
 FOLDER = Path(__file__).resolve().parent
 NOT_YET = "Not graded yet: the grading was stopped before. Run the same command again."
+BY_HAND = "The written answer is to be graded by hand."
 # What a page says of an error whose message is ours and says everything.
 SPEAKING = ("AssertionError", "TimeLimit", "Ended", "Unclear")
 
@@ -70,7 +71,7 @@ def grades_table(submissions, marks):
         given = marks.get((submission.student, submission.assignment))
         words = [*submission.said, *late_there(submission, given), note(submission)]
         if given:
-            words += ["The written answer is to be graded by hand."] * given.waiting
+            words += [BY_HAND] * given.waiting
             words += [text for _, text in given.comments]
         rows.append([cell(submission.student), cell(submission.name), submission.assignment,
                      submission.course, *numbers_of(given, every),

@@ -181,21 +181,26 @@ def grade_into(folder, path, works, others, course, again):
     stem = path.stem if path.is_file() else path.name
     prepare(run, path.with_name(f"{stem}-overrides.csv"))
     recall(run, works, again)
-    waiting = [work for work in works if not work.result]
-    isolation = choose_isolation() if waiting else "bubblewrap"
-    at_once, start, lost = jobs(os.environ.get("JOBS", "")), time.monotonic(), []
-    if waiting:
-        print(f"Grading {len(waiting)} submissions, {at_once} at a time.", flush=True)
+    waiting = sum(not work.result for work in works)
+    at_once, start = jobs(os.environ.get("JOBS", "")), time.monotonic()
     try:
-        lost = asyncio.run(grade_all(run, isolation, at_once))
+        lost = grade_waiting(run, waiting, at_once) if waiting else []
     except KeyboardInterrupt:
         done = sum(bool(work.result) for work in works)
         finish(run, [])
         sys.exit(f"Stopped. {done} of {len(works)} submissions are graded: {folder}. The same "
                  "command goes on with the others.")
     finish(run, lost)
-    print(f"{len(waiting)} submissions in {time.monotonic() - start:.0f} s. "
+    print(f"{waiting} submissions in {time.monotonic() - start:.0f} s. "
           f"Grades and feedback: {folder}")
+
+
+def grade_waiting(run, waiting, at_once):
+    """Grade those that have no result yet; returns those whose results could not be written."""
+    isolation = choose_isolation()
+    with lock("grades"):        # side by side, two runs would take each other's time
+        print(f"Grading {waiting} submissions, {at_once} at a time.", flush=True)
+        return asyncio.run(grade_all(run, isolation, at_once))
 
 
 def grade_folder(path, wanted, again=""):
@@ -210,8 +215,7 @@ def grade_folder(path, wanted, again=""):
         if not wanted:
             check_course(course)
         results = path.with_name(f"{path.stem if path.is_file() else path.name}-graded")
-        # Side by side, two runs would take each other's time.
-        with claim(results), lock("grades"):
+        with claim(results):
             grade_into(results, path, works, others, course, again)
 
 

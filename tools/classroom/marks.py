@@ -112,10 +112,20 @@ class Mark:
     waiting: bool = False       # for the points of a written answer
 
 
+def written(submission):
+    """The answer that is graded by hand, "" for the line that was handed out in its place."""
+    there = next((cell.source for cell in released(submission.assignment, submission.course).cells
+                  if cell_id(cell) == WRITTEN), "")
+    text = str(submission.result.get("written", "")).strip()
+    return "" if text == there.strip() else text
+
+
 def counted(submission, task):
-    """Points of the tests of one task, or None where nothing was graded."""
-    if not submission.result or "ungraded" in submission.result or not task.tests:
+    """Points of one task: those of its tests, or 0 where nothing was written; None for no grade."""
+    if not submission.result or "ungraded" in submission.result:
         return None
+    if not task.tests:
+        return None if written(submission) else 0
     return sum(test["points"] for test in submission.result.get("tests", [])
                if test["test"] in task.tests)
 
@@ -134,7 +144,7 @@ def mark(submission, changes=(), late=None):
             by_task[change.task] = change.points
     there = [points for points in by_task.values() if points is not None]
     given.points = sum(there) if there else None
-    given.waiting = by_task.get(WRITTEN, 0) is None and len(there) > 0
+    given.waiting = len(there) > 0 and None in by_task.values()
     take_off(given, [change for change in changes
                      if change.points is not None and not change.task], late)
     return given

@@ -7,8 +7,8 @@ from statistics import StatisticsError, correlation, mean, median
 
 from assignments import is_solution
 from feedback import late_there, look, note, page_name, points_text, template
-from grade_one import WRITTEN, cell_id
-from marks import released, tasks_of
+from grade_one import cell_id
+from marks import released, tasks_of, written
 from similar import near_pairs
 
 FEW = 10        # below it a correlation tells nothing
@@ -117,7 +117,7 @@ def section(assignment, submissions, marks):
         "pairs": [(by_label(mine, a), by_label(mine, b), tasks)
                   for a, b, tasks in near_pairs(sources, given_code)],
         "waiting": sum(one.waiting for one in given.values()),
-        "written": [work for work in graded if WRITTEN in given[work.student].by_task]}
+        "written": [work for work in graded if written(work)]}
 
 
 def of_course(graded, given, course):
@@ -134,7 +134,7 @@ def overview_page(submissions, marks, said, course):
     """overview.html. marks : {(student, assignment): Mark}. said : about roster and upload."""
     names = sorted({assignment for _, assignment in marks})
     page = template("overview.html").render(
-        course=course, said=said, few=FEW, page_name=page_name, marks=marks,
+        course=course, said=said, few=FEW, page_name=page_name, marks=marks, written=written,
         sections=[section(name, submissions, marks) for name in names],
         missing=[(work, note(work)) for work in submissions
                  if not work.result or "ungraded" in work.result], points_text=points_text)
