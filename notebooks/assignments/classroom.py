@@ -121,7 +121,7 @@ def run_test(source, names=None):
         _run_beside(code, names, given_away, changed)
     except Exception as error:
         if not given_away or not _passes_with_former_names(code, names, given_away):
-            _explain(error, names, changed)
+            _explain(error, names, changed, title)
             raise
 
 
@@ -155,13 +155,19 @@ def _watched(function, changed):
     return call
 
 
-def _explain(error, names, changed):
+def _explain(error, names, changed, title):
     """Raise an error that tells more than the one that a test ended with, if there is one."""
-    missing = getattr(error, "name", None) if isinstance(error, NameError) else None
-    if missing in STOPPED and missing not in names:
-        raise NameError(f"{missing} is not there, because the cell that defines it stopped with "
-                        f"{STOPPED[missing]}. Mend that cell and run it first.",
-                        name=missing) from None
+    if isinstance(error, NameError) and error.name not in names:
+        missing, place = error.name, error.__traceback__
+        while place.tb_next:
+            place = place.tb_next
+        if missing in STOPPED:
+            raise NameError(f"{missing} is not there, because the cell that defines it stopped "
+                            f"with {STOPPED[missing]}. Mend that cell and run it first.",
+                            name=missing) from None
+        if place.tb_frame.f_code.co_filename == title:      # the test itself asks for it
+            raise NameError(f"{missing} is not there: the cell that should define it is empty, or "
+                            "has not run.", name=missing) from None
     if isinstance(error, ValueError) and "read-only" in str(error):
         changed = ["A function writes into an array that it was given"]
     if changed:

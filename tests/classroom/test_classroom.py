@@ -82,8 +82,12 @@ def test_a_message_says_that_a_cell_has_stopped_and_which_function_is_missing():
     try:
         with pytest.raises(NameError, match="score is not there, .* with ModuleNotFoundError \\(No"):
             classroom.run_test("assert score(1) == 1", {})
-        with pytest.raises(NameError, match="^name 'scores' is not defined"):
+        with pytest.raises(NameError, match="scores is not there: the cell .* has not run"):
             classroom.run_test("assert scores(1) == 1", {})
+        names = {}
+        exec("def answer():\n    return slip", names)
+        with pytest.raises(NameError, match="^name 'slip' is not defined"):
+            classroom.run_test("assert answer() == 1", names)
     finally:
         note(SimpleNamespace(info=info, error_before_exec=None, error_in_exec=None))
     assert not classroom.STOPPED
