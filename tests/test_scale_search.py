@@ -94,6 +94,19 @@ def test_the_client_is_short():
     assert max(map(len, lines)) <= 79
 
 
+@pytest.mark.parametrize(("script", "names"), [
+    ("scale_search.py", ("connect", "store", "nearest")),
+    ("scale_ray.py", ("Extractor", "ray_features"))])
+def test_the_page_shows_the_code_that_ran(script, names):
+    page = json.loads((study.OUTPUT.parents[1] / "notebooks" / "24_scale.ipynb").read_text("utf8"))
+    shown = "\n".join("".join(cell["source"]) for cell in page["cells"])
+    text = study.OUTPUT.with_name(script).read_text("utf8")
+    parts = {node.name: ast.get_source_segment(text, node) for node in ast.parse(text).body
+             if getattr(node, "name", "") in names}
+    assert set(parts) == set(names)
+    assert [name for name, part in parts.items() if part not in shown] == []
+
+
 @pytest.mark.skipif(importlib.util.find_spec("qdrant_client") is None,
                     reason="optional: qdrant-client is in the extra `benchmark`")
 def test_the_client_finds_what_exact_search_finds(tmp_path, vectors, gallery):
