@@ -225,6 +225,35 @@ def test_what_remains_of_a_sandbox_is_ended_from_outside():
     assert not any(map(alive, everything))
 
 
+FORKS = f"""
+import os, sys, time
+sys.path.insert(0, {str(Path(sandbox.KERNEL).parent)!r})
+from sandbox_kernel import set_limits
+os.getuid() or os.setuid(60999)
+set_limits(2**31, 12)
+until = time.time() + 60
+while time.time() < until:
+    try:
+        os.fork()
+    except OSError:
+        pass
+"""
+
+
+def test_what_a_cell_has_started_ends_with_it_however_fast_it_multiplies():
+    if not bubblewrap_works():
+        pytest.skip("bubblewrap does not work here")
+    with subprocess.Popen(isolate([sys.executable, "-c", FORKS]),
+                          stderr=subprocess.DEVNULL) as outer:
+        while len(psutil.Process(outer.pid).children(recursive=True)) < 8:
+            time.sleep(0.05)
+        processes = Processes(outer.pid)
+        processes.interrupt()
+        assert not any(map(alive, processes.others()))
+        outer.wait(20)
+    assert not alive(processes.kernel) and not alive(processes.first)
+
+
 def test_a_grading_process_ends_with_whoever_started_it(tmp_path):
     child = ("import os, sandbox, time; sandbox.die_with_parent(); print(os.getpid(), flush=True);"
              "time.sleep(99)")

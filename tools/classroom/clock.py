@@ -19,7 +19,7 @@ LONGEST = 480           # seconds by the clock on the wall, whatever the machine
 GRACE = 15              # seconds that a cell has to stop when it is told to
 MEMORY = 6 * 2**30      # bytes that all processes of a kernel may have together
 TICK = 0.3
-ROUNDS = 5              # in which children are looked for
+ROUNDS = 5              # in which new children are looked for
 
 
 class Processes:
@@ -27,8 +27,9 @@ class Processes:
 
     def __init__(self, pid):
         self.outer = psutil.Process(pid)
-        inside = self.outer.children(recursive=True)        # bubblewrap's process 1, the kernel
-        self.first, self.kernel = (inside or [self.outer])[0], (inside or [self.outer])[-1]
+        # In the sandbox come bubblewrap's process 1 and the kernel; without one, it is the kernel.
+        inside = self.outer.children(recursive=True)[:2] or [self.outer]
+        self.first, self.kernel = inside[0], inside[-1]
 
     def others(self):
         """What the kernel has started, also what it disowned."""
@@ -56,14 +57,23 @@ class Processes:
         return seconds, size
 
     def interrupt(self):
-        """Ask the cell to stop, and end what it has started, also where that starts more."""
+        """Ask the cell to stop, and end what it has started, also where that starts more.
+
+        All stand still before the first is ended, so that none can take its place.
+        """
+        if os.name == "posix":
+            kill(self.kernel, signal.SIGSTOP)
+            standing = set()
+            for _ in range(ROUNDS):
+                new = set(self.others()) - standing
+                for process in new:
+                    kill(process, signal.SIGSTOP)
+                standing |= new
+        for process in self.others():
+            kill(process)
         if os.name == "posix":
             kill(self.kernel, signal.SIGINT)
-            for process in self.others():
-                kill(process, signal.SIGSTOP)
-        for _ in range(ROUNDS):
-            for process in self.others():
-                kill(process)
+            kill(self.kernel, signal.SIGCONT)
 
     def end(self):
         """End them all: with a sandbox's process 1 goes whatever runs in it."""
