@@ -43,6 +43,7 @@ PARTS, BATCH = 8, 32                # files of the list of pictures; pictures an
 WAYS = ("loop.1", "ray.1", "loop.2", "ray.2")       # .1, .2: workers, each with one thread
 INNER = "inner.2"       # one worker, two threads within each operation: on the shortest list alone
 SESSION = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 200 * 2**20,
+           "_node_ip_address": "127.0.0.1",         # no other machine can reach it
            "log_to_driver": False, "logging_level": "error"}
 
 
@@ -181,7 +182,8 @@ def measure(paths, sizes, rounds, folder):
             ways = [*WAYS, INNER] if size == min(sizes) else WAYS
             for way in map(str, np.roll(ways, number)):
                 seconds = run(way, folder / f"list-{size}", folder / f"{way}-{size}-{number}")
-                rows.append({"way": way, "pictures": size, "round": number, "seconds": seconds})
+                rows.append({"way": way, "pictures": size, "round": number, "seconds": seconds,
+                             "load": os.getloadavg()[0]})       # a busy machine: well above 2
                 print(rows[-1], flush=True)
     ray.shutdown()
     return rows, session, equal

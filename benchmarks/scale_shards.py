@@ -51,7 +51,7 @@ REMEDIES = (("moved", "pass", 1), ("counts", "pass", 1), ("sum", "pass", 1), ("m
             ("sum", "10k", 0.5), ("mean", "10k", 8))
 LONGER = 4                              # shards that get as many times the passes
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-ROUNDS = 4
+ROUNDS = 3
 VERSION = 1                             # another one computes all parts again
 
 
@@ -441,44 +441,78 @@ def by_count(rows, others, part=1):
 
 # The whole study
 
+class Cells:
+    """Trainings by their settings, each done once; `best` is the single training."""
+
+    def __init__(self, part):
+        self.part, self.rows = part, {}
+        single = [self.single(rate) for rate in RATES]
+        self.best = max(single, key=self.even)
+        self.rate = self.best["rate"]
+
+    @staticmethod
+    def single(rate):
+        """Settings of the single training."""
+        return {"shards": 1, "every": "end", "merge": "mean", "rate": rate}
+
+    def sharded(self, shards, every="pass", merge="mean", factor=1, **more):
+        """Settings of a sharded one; factor : of the single training's rate."""
+        return {"shards": shards, "every": every, "merge": merge, "rate": self.rate * factor,
+                **more}
+
+    def of(self, asked):
+        """The numbers of one cell."""
+        key = json.dumps(asked)
+        if key not in self.rows:
+            self.rows[key] = cell(self.part, **asked)
+        return self.rows[key]
+
+    def even(self, asked):
+        """What chooses, see `even`."""
+        return even(self.of(asked), self.part)
+
+    def lead(self, asked, other):
+        """How far one cell leads another, see `lead`."""
+        return lead(self.of(asked), self.of(other), self.part)
+
+    def table(self):
+        """Every cell's settings, its scores by seed, and its lead over the single training."""
+        return [{**json.loads(key), "scores": scores(rows, self.part),
+                 "less": lead(rows, self.of(self.best), self.part)}
+                for key, rows in self.rows.items()]
+
+
 def study(part=1):
     """All cells, what was chosen, and why."""
-    single = {rate: cell(part, shards=1, every="end", merge="mean", rate=rate) for rate in RATES}
-    rate = max(single, key=lambda rate: even(single[rate], part))
-    asked = [{"shards": n, "every": every, "merge": "mean", "rate": rate}
-             for every in EVERY for n in SHARDS if every == "pass" or n == TRIED]
-    tried = [{"shards": TRIED, "every": every, "merge": merge, "rate": rate * factor}
-             for merge, every, factor in REMEDIES]
-    asked += [{"shards": n, "every": "end", "merge": "alone", "rate": rate} for n in SHARDS]
-    stated = {"shards": TRIED, "every": "pass", "merge": "mean", "rate": rate}
-    rows = {json.dumps(one): cell(part, **one) for one in [stated, *tried, *asked]}
-    remedy, scaled = (max([stated, *some], key=lambda one: even(rows[json.dumps(one)], part))
-                      for some in (tried, [one for one in tried if one["merge"] == "mean"
-                                           and one["every"] == "pass"]))
-    mended = [for_shards(remedy, rate, n) for n in SHARDS]
-    longer = {"shards": LONGER, "every": "pass", "merge": "mean", "rate": rate, "longer": LONGER}
-    for one in [*mended, longer]:
-        rows.setdefault(json.dumps(one), None)
-        if rows[json.dumps(one)] is None:
-            rows[json.dumps(one)] = cell(part, **one)
-    best, where = single[rate], rows[json.dumps(stated)]
-    by_shards = [best, *(rows[json.dumps({**stated, "shards": n})] for n in SHARDS)]
-    cells = [{"shards": 1, "rate": other, "scores": scores(found, part)}
-             for other, found in single.items()]
-    cells += [{**json.loads(key), "scores": scores(found, part),
-               "less": lead(found, best, part)} for key, found in rows.items()]
-    return {"rate": rate, "stated": stated, "tried": tried, "remedy": remedy,
-            "mended_by_shards": mended, "longer": longer,
-            "cells": cells,
-            "loss": flip(lead(where, best, part)["wordsim353.odd"]),
-            "by_shards": {str(n): lead(more, fewer, part) for n, more, fewer
-                          in zip(SHARDS, by_shards[1:], by_shards[:-1], strict=True)},
-            "mended": lead(rows[json.dumps(remedy)], where, part), "scaled": scaled,
-            "scaled_lead": lead(rows[json.dumps(scaled)], where, part),
-            "over_alone": lead(where, rows[json.dumps(
-                {"shards": TRIED, "every": "end", "merge": "alone", "rate": rate})], part),
-            "by_count": by_count(where, best, part),
-            "why": [watch(TRIED, every, rate, SEEDS[0], part) for every in ("10k", "pass", "end")]}
+    cells = Cells(part)
+    stated, best = cells.sharded(TRIED), cells.best
+    tried = [cells.sharded(TRIED, every, merge, factor) for merge, every, factor in REMEDIES]
+    remedy = max([stated, *tried], key=cells.even)
+    rates = [one for one in tried if (one["merge"], one["every"]) == ("mean", "pass")]
+    scaled = max([stated, *rates], key=cells.even)
+    alone = cells.sharded(TRIED, "end", "alone")
+    mended = [for_shards(remedy, cells.rate, n) for n in SHARDS]
+    longer = cells.sharded(LONGER, longer=LONGER)
+    for asked in [*(cells.sharded(n) for n in SHARDS), *mended, longer,
+                  *(cells.sharded(TRIED, every) for every in EVERY),
+                  *(cells.sharded(n, "end", "alone") for n in SHARDS)]:
+        cells.of(asked)
+    steps = [best, *(cells.sharded(n) for n in SHARDS)]
+    return {"rate": cells.rate, "stated": stated, "tried": tried, "remedy": remedy,
+            "scaled": scaled, "mended_by_shards": mended, "longer": longer,
+            "cells": cells.table(), "loss": flip(cells.lead(stated, best)["wordsim353.odd"]),
+            "by_shards": {str(more["shards"]): cells.lead(more, fewer)
+                          for fewer, more in zip(steps, steps[1:], strict=False)},
+            "mended": cells.lead(remedy, stated), "scaled_lead": cells.lead(scaled, stated),
+            "over_alone": cells.lead(stated, alone), **reasons(cells, stated)}
+
+
+def reasons(cells, stated):
+    """Where quality is lost, and what averaging does to steps and tables."""
+    part = cells.part
+    return {"by_count": by_count(cells.of(stated), cells.of(cells.best), part),
+            "why": [watch(TRIED, every, cells.rate, SEEDS[0], part)
+                    for every in ("10k", "pass", "end")]}
 
 
 def for_shards(remedy, rate, n_shards):
@@ -558,7 +592,7 @@ def speed(part=1, rounds=ROUNDS):
         for way in np.roll(list(ways), 3 * number):
             job, every = ways[way]
             rows.append({"way": str(way), "every": every, "round": number,
-                         "words_per_second": job()[1]})
+                         "words_per_second": job()[1], "load": os.getloadavg()[0]})
             print(rows[-1], flush=True)
     there = with_ray(2, "100k", part)[0]
     workers, shards, table = make_workers(2, SEEDS[0], part)
@@ -593,7 +627,7 @@ def main():
                "settings": {**SETTINGS, "seeds": SEEDS, "salts": SALTS, "piece": PIECE},
                "corpus": {"words": len(words), "vocabulary": len(vocabulary)}}
     if options.speed:
-        content = old
+        content = {**old, "speed": None}
     else:
         content |= {**study(part), "random": random_scores(part), "chance": control_chance(part)}
         content["speed"] = old.get("speed")
