@@ -1,4 +1,4 @@
-"""What students get: a notebook with a place for a name and a written answer, a README, pictures."""
+"""What students get: a notebook with places for a name and a written answer, README, pictures."""
 
 import re
 import sys
@@ -78,8 +78,9 @@ def course(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assignments, "COURSES", courses)
         patch.setattr(assignments, "list_assignments", lambda: ["a1_skipgram"])
-        for former in ([], [".a-course-2027-before"]):      # the course that was made before is kept
+        for former in ([], [".a-course-2027-before"]):      # what was made before is kept
             assignments.make_course("a-course-2027")
+            assert assignments.is_current("a-course-2027")
             assert sorted(path.name for path in courses.iterdir()) == [*former, "a-course-2027"]
     return courses / "a-course-2027"
 
