@@ -42,7 +42,7 @@ def close(actual, expected, why, atol=1e-9, tell=True):
     """Fail with an explanation unless two arrays have one shape and differ by at most atol.
 
     why : what was computed and what it should be, in a sentence. tell : whether the message holds
-    the right number; what you are to find on paper it does not tell.
+    the right number, which it does not for what is to be found on paper.
 
     >>> close([0.1 + 0.2], [0.3], "a tenth and two tenths are three tenths")
     >>> close(1.0, 2.0, "one is two")
@@ -58,13 +58,7 @@ def close(actual, expected, why, atol=1e-9, tell=True):
     wrong &= ~(np.isinf(wanted) & (got == wanted))
     if wrong.any():
         where = tuple(np.argwhere(wrong)[0].tolist())
-        place = f" at {list(where)}" if where else ""
-        right, yours = f"{wanted[where]:.6g}{place}", f"{got[where]:.6g}"
-        if yours == f"{wanted[where]:.6g}":
-            yours = (f"a number that is off by {got[where] - wanted[where]:.1g}, where {atol:g} "
-                     "is allowed")
-        raise AssertionError(f"{_sentence(why)} Expected {right}, got {yours}." if tell else
-                             f"{_sentence(why)} You have {got[where]:.6g}{place}.")
+        raise AssertionError(f"{_sentence(why)} {_differ(got, wanted, where, atol, tell)}")
 
 
 def same(actual, expected, why):
@@ -103,7 +97,6 @@ def run_test(source, names=None):
     A scratch cell may give away a name such as `sum` or `data`. The test sees Python's own `sum`
     and the first cell's `data` all the same, while an answer keeps the names it was written with.
     These may be the former ones, too: where the test fails, it is tried once more with them.
-    A message also says which function has changed its argument, or is not there, and why.
 
     >>> names = {"np": np, "sum": np.sum}
     >>> exec("def total(rows): return sum(rows, axis=0)", names)
@@ -214,6 +207,17 @@ def _note_stopped(result):
         STOPPED.pop(name, None)
         if error:
             STOPPED[name] = f"{type(error).__name__} ({str(error)[:100]})"
+
+
+def _differ(got, wanted, where, atol, tell):
+    """How two arrays differ at a place, in a sentence."""
+    place = f" at {list(where)}" if where else ""
+    right, yours = f"{wanted[where]:.6g}", f"{got[where]:.6g}"
+    if not tell:
+        return f"You have {yours}{place}."
+    if yours == right:
+        yours = f"a number off by {got[where] - wanted[where]:.1g}, where {atol:g} is allowed"
+    return f"Expected {right}{place}, got {yours}."
 
 
 def _sentence(why):

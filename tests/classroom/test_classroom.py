@@ -80,7 +80,7 @@ def test_a_message_says_that_a_cell_has_stopped_and_which_function_is_missing():
     note = classroom._note_stopped
     note(SimpleNamespace(info=info, error_before_exec=None, error_in_exec=error))
     try:
-        with pytest.raises(NameError, match="score is not there, .* with ModuleNotFoundError \\(No"):
+        with pytest.raises(NameError, match="score is not there, .* ModuleNotFoundError \\(No"):
             classroom.run_test("assert score(1) == 1", {})
         with pytest.raises(NameError, match="scores is not there: the cell .* has not run"):
             classroom.run_test("assert scores(1) == 1", {})

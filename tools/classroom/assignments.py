@@ -125,15 +125,15 @@ def execute(notebook, folder, name):
                        extra_arguments=QUIET,
                        resources={"metadata": {"path": str(folder)}}).execute()
     except CellExecutionError as error:
-        sys.exit(f"The solution of {name} fails in this course, so no course was made. If you have "
-                 "changed the assignment, look at your change; if you have not, it is a mistake of "
-                 f"ours: please report it.\n{error}")
+        sys.exit(f"The solution of {name} fails in this course, so no course was made. If you "
+                 "have changed the assignment, look at your change; if you have not, it is a "
+                 f"mistake of ours: please report it.\n{error}")
     notebook.cells = take_out(notebook.cells, twins)
     blind = [cell.metadata.nbgrader["grade_id"] for cell in notebook.cells
              if cell.metadata.pop("canary_error", "none there") == ""]
     if blind:
-        sys.exit(f"The tests {', '.join(blind)} of {name} pass whatever numbers they expect, so no "
-                 "course was made. A right answer must reach a `close` or a `same` of each test, "
+        sys.exit(f"The tests {', '.join(blind)} of {name} pass whatever numbers they expect, so "
+                 "no course was made. A right answer must reach a `close` or a `same` of each test, "
                  "or, where there is none, a `holds`.")
 
 
