@@ -133,8 +133,8 @@ def execute(notebook, folder, name):
              if cell.metadata.pop("canary_error", "none there") == ""]
     if blind:
         sys.exit(f"The tests {', '.join(blind)} of {name} pass whatever numbers they expect, so "
-                 "no course was made. A right answer must reach a `close` or a `same` of each test, "
-                 "or, where there is none, a `holds`.")
+                 "no course was made. A right answer must reach a `close` or a `same` of each "
+                 "test, or, where there is none, a `holds`.")
 
 
 def execute_with_examples(notebook, folder, name, course):
