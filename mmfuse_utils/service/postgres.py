@@ -36,7 +36,7 @@ class PgStore:
     when it is back, the next call connects again. Methods as in `store.Store`.
     """
 
-    def __init__(self, conninfo: str, dim: int, table: str = "item", ef_search: int = 100):
+    def __init__(self, conninfo: str, dim: int, table: str = "item", ef_search: int = 160):
         check_count("dim", dim, most=2000)          # the most that an index of pgvector takes
         check_count("ef_search", ef_search, most=1000)
         self.dim, self._options = dim, SETTINGS.format(ef_search)
