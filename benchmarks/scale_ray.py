@@ -50,7 +50,7 @@ SESSION = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 200
 # The reader's pieces
 
 class Extractor:
-    """An actor: it loads the network once, then turns batch after batch into features."""
+    """An actor: it loads the network once, then takes batch after batch."""
 
     def __init__(self):
         torch.set_num_threads(1)
@@ -58,13 +58,14 @@ class Extractor:
 
     def __call__(self, batch):
         images = load_images(batch["path"].tolist())
-        return {"row": batch["row"], "features": extract_features(images, self.backbone)}
+        features = extract_features(images, self.backbone)
+        return {"row": batch["row"], "features": features}
 
 
 def ray_features(source, target, actors, extractor=Extractor, **settings):
-    """Parquet files of rows and paths to Parquet files of rows and features."""
+    """Parquet files of rows and paths to Parquet files of features."""
     (ray.data.read_parquet(source, override_num_blocks=PARTS)
-     .map_batches(extractor, batch_size=BATCH, num_cpus=0.5,    # what is left reads and writes
+     .map_batches(extractor, batch_size=BATCH, num_cpus=0.5,  # rest: in, out
                   compute=ActorPoolStrategy(size=actors), **settings)
      .write_parquet(target))
 
