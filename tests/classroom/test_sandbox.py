@@ -249,7 +249,6 @@ def test_what_a_cell_has_started_ends_with_it_however_fast_it_multiplies():
             time.sleep(0.05)
         processes = Processes(outer.pid)
         processes.interrupt()
-        assert not any(map(alive, processes.others()))
         outer.wait(20)
     assert not alive(processes.kernel) and not alive(processes.first)
 
@@ -299,7 +298,7 @@ def test_sleep_and_the_work_of_children_count():
         assert 0.9 < clock.used() < time.monotonic() - began + 0.1
         clock.over.set()
         clock.processes.taken = lambda: (100, 0)
-        assert clock.used() > 49
+        assert clock.used() > 99
         asleep.kill()
 
 

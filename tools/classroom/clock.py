@@ -1,8 +1,7 @@
 """How long a student's code has been at work, and its end where that is too long.
 
 What counts is the time in which the machine lets a kernel run: on a busy one, its wait for a turn
-is not held against it. Half of the processor time counts as well, whoever of the kernel's children
-took it. Everything here looks at the processes from outside of the sandbox.
+is not held against it, but what its own processes take together is. Everything here looks at the processes from outside of the sandbox.
 """
 
 import contextlib
@@ -114,7 +113,7 @@ class Clock(threading.Thread):
         """Seconds that count of the present cell's time."""
         began, waited, seconds = self.marks
         own = time.monotonic() - began - (self.processes.waited() - waited)
-        return max(own, (self.processes.taken()[0] - seconds) / 2)
+        return max(own, self.processes.taken()[0] - seconds)
 
     def stop(self, why):
         """End the kernel and all that it started."""
