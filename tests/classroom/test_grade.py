@@ -19,6 +19,7 @@ from handed_in import (BREAK, CLOSE, COURSE, ENVIRONMENT, FIRST, STUBBORN, begin
                        start_grading)
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from overrides import COLUMNS
 from results import Results, claim
 from run import Run, grade_all
 from sandbox import claim_user
@@ -377,6 +378,23 @@ def test_what_somebody_changed_in_the_results_is_kept_beside_the_new(pretend, tm
     assert "changed by hand" in capsys.readouterr().out
     grade_folder(folder, "")
     assert len(list(results.rglob("*kept*"))) == 2
+
+
+def test_who_handed_in_nothing_has_a_page_only_with_words_of_the_instructor(
+        pretend, tmp_path, monkeypatch):
+    folder, _ = pretend
+    (tmp_path / "go").touch()
+    monkeypatch.setenv("ROSTER", str(tmp_path / "list.csv"))
+    (tmp_path / "list.csv").write_text(
+        "Student,ID,Section\nada,1,\nslow,2,\nzoe,3,\nGrace,4,\nMia,5,\n")
+    with (tmp_path / "week1-overrides.csv").open("w") as file:
+        file.write(f"{','.join(COLUMNS)}\nGrace,{FIRST},,24,Oral exam.,\n")
+    grade_folder(folder, "")
+    pages = tmp_path / "week1-graded" / "feedback"
+    assert not (pages / "Mia").exists()
+    grace = (pages / "Grace" / f"{FIRST}.html").read_text()
+    assert "24 of 36 points" in grace and "Your instructor says: Oral exam." in grace
+    assert points_in(folder) == {"ada": "2", "slow": "2", "zoe": "2", "Grace": "24", "Mia": ""}
 
 
 def test_another_run_into_the_same_folder_waits(pretend, tmp_path):

@@ -196,6 +196,16 @@ def test_page_and_table_show_the_changes_and_agree(tmp_path):
     assert "to be graded by hand. =Nearly <b> Come and see me." in table
 
 
+@pytest.mark.parametrize(("days", "late", "told"), [
+    (1, None, "in 1 day late; that takes nothing off."),
+    (1, Late(10), "in 1 day late: 2.1 points are taken off."),
+    (3, Late(100 / 42, free=1), "in 3 days late, of which 1 costs nothing: 1 point is taken off.")])
+def test_one_day_and_one_point_are_not_many(tmp_path, days, late, told):
+    changes = read(tmp_path, f"ada,{A1},task1,1,,\nada,{A1},,,,{days}\n")["ada", A1]
+    page = BeautifulSoup(feedback_page(work(), changes, late), "html.parser").get_text()
+    assert told in page and "by your instructor: 1 point, in place of 6." in page
+
+
 def test_a_table_of_ours_holds_no_formula():
     rows = [work("=1+1", name="+1", file="-x/a1.ipynb")]
     table = grades_table(rows, {("=1+1", A1): Mark(1, 36, {})}).decode("utf-8-sig")

@@ -166,7 +166,9 @@ def recall(run, works, again):
 def finish(run, lost):
     """Write everything once more, as the changes may concern what was graded before."""
     for work in run.submissions:
-        if work.assignment and work.result and work.result.get("problem") != ABSENT:
+        absent = work.result.get("problem") == ABSENT
+        changed = (work.student, work.assignment) in run.changes
+        if work.assignment and work.result and (changed or not absent):
             run.write_page(work)
     run.write_table()
     run.write_rest()
@@ -175,11 +177,15 @@ def finish(run, lost):
                  f"{', '.join(work.student for work in lost)}")
 
 
+def beside(path, what):
+    """A path beside the submissions: week1-graded beside the folder week1, or week1.zip."""
+    return path.with_name(f"{path.stem if path.is_file() else path.name}-{what}")
+
+
 def grade_into(folder, path, works, others, course, again):
     """Grade into the folder of results, which nobody else uses now."""
     run = Run(complete(works, others, course), Results(folder), course)
-    stem = path.stem if path.is_file() else path.name
-    prepare(run, path.with_name(f"{stem}-overrides.csv"))
+    prepare(run, beside(path, "overrides.csv"))
     recall(run, works, again)
     waiting = sum(not work.result for work in works)
     at_once, start = jobs(os.environ.get("JOBS", "")), time.monotonic()
@@ -214,7 +220,7 @@ def grade_folder(path, wanted, again=""):
         course = choose_course(wanted, works)
         if not wanted:
             check_course(course)
-        results = path.with_name(f"{path.stem if path.is_file() else path.name}-graded")
+        results = beside(path, "graded")
         with claim(results):
             grade_into(results, path, works, others, course, again)
 
