@@ -72,8 +72,8 @@ def choose_course(wanted, submissions):
         sys.exit("Say for which course these notebooks were made, as COURSE=name; they do not "
                  f"tell, or none of those is here (made so far: {', '.join(courses) or 'none'}).")
     if not wanted:
-        print(f"COURSE is not given. Grading the course {course}, "
-              + ("to which the notebooks belong." if likely else "the only one that was made."))
+        why = "to which the notebooks belong" if likely else "the only one that was made"
+        print(f"COURSE is not given. Grading the course {course}, {why}.")
     for submission, (belongs, current) in zip(submissions, told, strict=True):
         assign_course(submission, course, belongs, current)
     return course

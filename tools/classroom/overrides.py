@@ -70,10 +70,9 @@ def read_rows(path):
                 continue
             if not header:
                 header = [value.lower().replace(" ", "_") for value in row]
-                missing = [name for name in COLUMNS if name not in header]
-                if missing:
+                if missing := ", ".join(name for name in COLUMNS if name not in header):
                     return [], [f"line {reader.line_num}: the columns must be "
-                                f"{','.join(COLUMNS)}; missing: {', '.join(missing)}"]
+                                f"{','.join(COLUMNS)}; missing: {missing}"]
             elif len(row) > len(header):
                 wrong.append(f"line {reader.line_num}: has {len(row)} cells, the header "
                              f"{len(header)}. A comment with a comma needs quotes around it")

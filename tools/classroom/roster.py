@@ -205,11 +205,7 @@ def choose_columns(roster, assignments, wanted=""):
     """
     headings = {i: roster.header[i] for i in roster.columns}
     if wanted:
-        fitting = [i for i, heading in headings.items() if same(heading) == same(wanted)]
-        if len(fitting) != 1 or len(assignments) != 1:
-            sys.exit(f"COLUMN={wanted!r} must be the heading of one column for points, and one "
-                     f"assignment be graded. There are: {', '.join(headings.values()) or 'none'}.")
-        return {assignments[0]: fitting[0]}
+        return {assignments[0]: named_column(headings, assignments, wanted)}
     chosen = {}
     for assignment in assignments:
         fitting = [i for i, heading in headings.items()
@@ -227,6 +223,15 @@ def choose_columns(roster, assignments, wanted=""):
             chosen[assignment] = len(roster.header) + len(chosen)
             print(f"The roster has no column for points: {assignment} becomes a new one.")
     return chosen
+
+
+def named_column(headings, assignments, wanted):
+    """The place of the column with the wanted heading; leaves where that is not one alone."""
+    fitting = [i for i, heading in headings.items() if same(heading) == same(wanted)]
+    if len(fitting) != 1 or len(assignments) != 1:
+        sys.exit(f"COLUMN={wanted!r} must be the heading of one column for points, and one "
+                 f"assignment be graded. There are: {', '.join(headings.values()) or 'none'}.")
+    return fitting[0]
 
 
 def upload(roster, columns, found, marks):
