@@ -136,7 +136,7 @@ class Server(uvicorn.Server):
         settings = app.desk.settings
         super().__init__(uvicorn.Config(
             app, host=host, http=Wire, ws="none", server_header=False, access_log=False,
-            log_level="warning", timeout_keep_alive=5,
+            log_level="error", timeout_keep_alive=5,
             timeout_graceful_shutdown=int(settings.stop_seconds)))
         self.desk = app.desk
 

@@ -60,8 +60,11 @@ def tiny_artefact(seed=0, **facts):
 
 
 @contextmanager
-def listening(app, **options):
-    """The address at which an application answers, in a thread of this process."""
+def listening(app, room=None, **options):
+    """The address at which an application answers, in a thread of this process.
+
+    room : bytes of answers that the system keeps for a client that does not read them.
+    """
     import uvicorn
 
     from mmfuse_utils.service.wire import Wire
@@ -69,6 +72,8 @@ def listening(app, **options):
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", http=Wire,
                                            server_header=False, **options))
     with socket.create_server(("127.0.0.1", 0)) as place:
+        if room:
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         running = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         running.start()
         address = f"http://127.0.0.1:{place.getsockname()[1]}"

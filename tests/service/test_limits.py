@@ -188,6 +188,49 @@ def test_too_many_connections_are_refused(address, monkeypatch):
             line.close()
 
 
+def test_what_comes_after_an_answer_has_an_end(address, monkeypatch):
+    """The rest of a body that nobody reads, or empty lines: they keep no connection."""
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.5)
+    host, port = address.removeprefix("http://").split(":")
+    for length, rest in ((1000, b"b"), (0, b"\r\n"), (1, b"b")):
+        with socket.create_connection((host, int(port)), timeout=4) as line:
+            line.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                         % length)
+            assert line.recv(65536).startswith(b"HTTP/1.1 200")
+            line.sendall(rest)
+            assert line.recv(65536) == b""
+
+
+def test_what_follows_a_body_is_no_longer_than_a_head(address):
+    status, answer, seconds = speak(address, post("Transfer-Encoding: chunked"),
+                                    b"1\r\nx\r\n0\r\n", b"T: " + b"a" * 70_000, pause=0.1)
+    assert status == 431 and seconds < 1.4
+
+
+def test_answers_that_are_not_read_hold_no_place(monkeypatch):
+    monkeypatch.setattr(wire, "READ_SECONDS", 1.0)
+    app = create_app(Searcher(tiny_artefact()), SMALL)
+    with listening(app, room=4096) as address, socket.socket() as line:
+        host, port = address.removeprefix("http://").split(":")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect((host, int(port)))
+        line.sendall(b"GET /page/page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16)
+        time.sleep(0.5)
+        assert app.n_requests == 1
+        until = time.perf_counter() + 5
+        while app.n_requests and time.perf_counter() < until:
+            time.sleep(0.05)
+        assert app.n_requests == 0
+
+
+def test_requests_that_wait_on_one_connection_are_few(address):
+    one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+    _, answer, _ = speak(address, (one + b"\r\n") * 10 + one + b"Connection: close\r\n\r\n")
+    assert answer.count("HTTP/1.1 200") == 11
+    _, answer, _ = speak(address, (one + b"\r\n") * 200)
+    assert answer.count("HTTP/1.1 200") < 20 and answer.count("HTTP/1.1 503") <= 1
+
+
 @pytest.fixture
 def slow(app):
     """The service with a search by picture that takes as long as the test likes."""
