@@ -141,8 +141,12 @@ def load_artefact(folder: Path) -> Artefact:
         try:
             parts[name] = (json.loads(data.pop(name)) if name in TEXTS else
                            np.load(io.BytesIO(data.pop(name)), allow_pickle=False))
-        except ValueError as error:
+        except Exception as error:      # what is sealed but crafted raises any type
             problems.append(f"{file} cannot be read: {error}")
+    problems += [f"{file} is no list" for name, file in TEXTS.items()
+                 if name in parts and not isinstance(parts[name], list)]
+    problems += [f"{FILES[name]} is no array" for name in ARRAYS
+                 if name in parts and not isinstance(parts[name], np.ndarray)]
     _refuse(folder, problems)
     checksums = {file: entry["sha256"] for file, entry in manifest["files"].items()}
     facts = {name: manifest[name] for name in FACTS} | {"checksums": checksums}

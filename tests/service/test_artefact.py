@@ -32,6 +32,14 @@ def rewrite(folder, **changes):
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf8")
 
 
+def put(folder, file, data):
+    """Change a file, and have the manifest say so."""
+    (folder / file).write_bytes(data)
+    files = json.loads((folder / "manifest.json").read_text("utf8"))["files"]
+    files[file] = {"bytes": len(data), "sha256": module.hashlib.sha256(data).hexdigest()}
+    rewrite(folder, files=files)
+
+
 def refusal(folder):
     with pytest.raises(ArtefactError) as caught:
         load_artefact(folder)
@@ -61,11 +69,37 @@ def test_no_file_is_a_pickle(folder):
 def test_an_array_of_objects_is_not_even_read(folder):
     content = np.array([{"code": "would run"}], object)
     np.save(folder / "vectors.npy", content, allow_pickle=True)
-    data = (folder / "vectors.npy").read_bytes()
-    files = json.loads((folder / "manifest.json").read_text("utf8"))["files"]
-    files["vectors.npy"] = {"bytes": len(data), "sha256": module.hashlib.sha256(data).hexdigest()}
-    rewrite(folder, files=files)
+    put(folder, "vectors.npy", (folder / "vectors.npy").read_bytes())
     assert "vectors.npy cannot be read" in refusal(folder)
+
+
+def array_head(told):
+    return b"\x93NUMPY\x01\x00" + len(told).to_bytes(2, "little") + told
+
+
+@pytest.mark.parametrize(("file", "data", "told"), [
+    ("vectors.npy", b"", "cannot be read"), ("vectors.npy", b"\x93NUMPY\x01\x00", "cannot be read"),
+    ("vectors.npy", array_head(b"{'descr': '<f4', 'fortran_order': False, 'shape': (10**99, )}\n"),
+     "cannot be read"),
+    ("vectors.npy", array_head(b"{'descr': '<f4', 'fortran_order': False, 'shape': "
+                               b"(2000000000000000,)}\n"), "cannot be read"),
+    ("vectors.npy", array_head(b"(" * 60_000), "cannot be read"),
+    ("vectors.npy", b"PK\x05\x06" + bytes(18), "is no array"),
+    ("words.json", b"[" * 99_999, "cannot be read"), ("words.json", b"5", "is no list"),
+    ("items.json", b"{}", "is no list"), ("items.json", b"\xff", "cannot be read")])
+def test_files_that_are_sealed_but_made_to_harm_are_refused(folder, file, data, told):
+    """Heads that claim more than there is, brackets without an end, an archive for an array."""
+    put(folder, file, data)
+    start = time.perf_counter()
+    assert f"{file} {told}" in refusal(folder) and time.perf_counter() - start < 2
+
+
+def test_files_that_are_sound_but_swapped_are_refused(folder):
+    """With the checksums of each other: both are whole, neither is where it belongs."""
+    one, other = ((folder / name).read_bytes() for name in ("vectors.npy", "word_rows.npy"))
+    put(folder, "vectors.npy", other)
+    put(folder, "word_rows.npy", one)
+    assert "vectors is float16" in refusal(folder)
 
 
 @pytest.mark.parametrize("file", sorted(FILES.values()))
