@@ -2,6 +2,7 @@
 
     python benchmarks/service.py            # a quarter of an hour; writes service.json
     python benchmarks/service.py --quick    # two rounds; writes nothing
+    python benchmarks/service.py --judge    # the last rounds anew, into the record that is there
 
 Three processes, each with one BLAS thread. `serve` runs the service with its usual settings, the
 same with every query worked on alone, and an application that answers a fixed text of the same
@@ -11,10 +12,10 @@ both share the machine, which is said where the numbers are.
 
 Other programs run on the machine, too. So what is claimed is about queries for each second of a
 process's own CPU time, which others disturb little; rates by the clock stand beside it. Either is
-divided by what the bare loop did just before and just after, intervals are over rounds, and the
-number of clients is chosen on even rounds and judged on odd ones. On a busy machine rates by the
-clock flatter the service: a process that waits for the network is let in sooner than one that
-computes all the time.
+divided by what the bare loop did just before and just after, and intervals are over rounds. The
+number of clients is chosen on the rounds in which all are tried; what is claimed about it comes
+from further rounds of its own, all of them. On a busy machine rates by the clock flatter the
+service: a process that waits for the network is let in sooner than one that computes all the time.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -39,9 +41,11 @@ from scipy import stats
 
 OUTPUT = Path(__file__).with_suffix(".json")
 CLIENTS, ALONE = (1, 2, 4, 8, 16, 32), {"text": (4, 8, 16, 32), "picture": (4, 8, 16)}
-PICTURED = CLIENTS[:-1]     # more are refused, by the usual limit of the queue
+# More pictures at once are refused, by the usual limit of the queue.
+ALLOWED = {"text": CLIENTS, "picture": CLIENTS[:-1]}
 K, GOAL, PAUSE, N_TEXTS, N_PICTURES = 10, 0.8, 1.0, 1000, 60
 ROUNDS = {"text": 12, "picture": 5}
+JUDGED = 60         # rounds with the chosen number of clients
 COUNT = {"text": 2000, "picture": 32}       # requests of a cell; the bare loop gets half
 TOGETHER = 16       # phrases that a call of the bare function gets, to see what that saves
 MEMORY = {"text": (20_000, 500, 16), "picture": (500, 20, 8)}   # requests, each sample, clients
@@ -154,10 +158,10 @@ def run_service():
     from mmfuse_utils.service.settings import Settings
 
     searcher = load_searcher()
-    usual = Server(create_app(searcher, Settings()), "127.0.0.1", 0)
+    usual = Server(create_app(searcher, Settings()), "127.0.0.1")
     servers = {"usual": usual,
                "alone": Server(create_app(searcher, Settings(phrase_batch=1, picture_batch=1)),
-                               "127.0.0.1", 0),
+                               "127.0.0.1"),
                "fixed": uvicorn.Server(uvicorn.Config(
                    fixed_answer(b" " * 2100), http=usual.config.http, access_log=False,
                    log_level="warning", ws="none"))}
@@ -315,8 +319,8 @@ def outcome(interval, goal):
 
 
 def best_clients(ratios):
-    """The number of clients with the best mean ratio on even rounds: {clients: ratios}."""
-    return max(ratios, key=lambda clients: np.mean(np.log(ratios[clients][::2])))
+    """The number of clients with the best mean ratio: {clients: ratios}."""
+    return max(ratios, key=lambda clients: np.mean(np.log(ratios[clients])))
 
 
 # What is measured
@@ -447,17 +451,20 @@ def overload(bench, kind, clients):
             "p99_alone": quiet["p99"], "other_errors": 0}
 
 
-def headline(rounds):
-    """Ratio and p99 of text queries at the best number of clients, from the odd rounds."""
-    ratios = {n: [one["usual", n]["cost_ratio"] for one in rounds] for n in CLIENTS}
-    clients, odd = best_clients(ratios), rounds[1::2]
-    found = collect(odd, ("usual", clients), "cost_ratio", "ratio", "p99")
+def judge(bench, clients, n_rounds):
+    """Ratio and p99 of text queries at one number of clients, from rounds of their own."""
+    run_round = partial(one_round, bench, "text", [("usual", clients)])
+    run_round()         # nothing is cold after it
+    found = collect([run_round() for _ in range(n_rounds)], ("usual", clients), "cost_ratio",
+                    "ratio", "p99", "cpu_milliseconds")
     value, late = found["cost_ratio"], found["p99"]
     return {"rate_ratio": {"value": value["mean"], "interval": value["interval"], "goal": GOAL,
                            "rounds": value["rounds"], "clients": clients,
-                           "wall_ratio": found["ratio"]},
+                           "wall_ratio": found["ratio"],
+                           "cpu_milliseconds": found["cpu_milliseconds"],
+                           "load_average": round(os.getloadavg()[2], 1)},
             "p99_milliseconds": {"value": late["mean"], "interval": late["interval"],
-                                 "clients": clients},
+                                 "rounds": late["rounds"], "clients": clients},
             "verdict": {"outcome": outcome(value["interval"], GOAL),
                         "wall_outcome": outcome(found["ratio"]["interval"], GOAL)}}
 
@@ -467,12 +474,11 @@ def measure(bench, n_rounds):
     json_time = time_answer()
     rounds = {kind: run_rounds(bench, kind, n_rounds[kind]) for kind in n_rounds}
     tables = {kind: describe(rounds[kind], kind) for kind in rounds}
-    head = headline(rounds["text"])
-    best = {"text": head["rate_ratio"]["clients"], "picture": best_clients(
-        {n: [one["usual", n]["cost_ratio"] for one in rounds["picture"]] for n in PICTURED})}
+    best = {kind: best_clients({n: [one["usual", n]["cost_ratio"] for one in rounds[kind]]
+                                for n in few}) for kind, few in ALLOWED.items()}
     record = {part: {kind: tables[kind][part] for kind in tables}
               for part in ("bare", "served", "batching")}
-    record |= {"best": {kind: {"clients": n} for kind, n in best.items()}, **head,
+    record |= {"best": {kind: {"clients": n} for kind, n in best.items()},
                "split": [split(rounds["text"], n, json_time) for n in sorted({1, best["text"]})],
                "fixed": {str(n): collect(rounds["text"], ("fixed", n), "rate", "cpu_milliseconds",
                                          "load_cpu_milliseconds") for n in (1, 8)},
@@ -481,29 +487,35 @@ def measure(bench, n_rounds):
     return record
 
 
+def about(rounds):
+    """When, where and how the record was made."""
+    return {"date": date.today().isoformat(),
+            "versions": {"python": platform.python_version()} | {
+                name: version(name) for name in PACKAGES},
+            "settings": {"cores": os.cpu_count(), "rounds": rounds, "count": COUNT,
+                         "together": TOGETHER, "k": K, "clients": CLIENTS, "pause": PAUSE,
+                         "store": "ExactStore", "texts": N_TEXTS, "pictures": N_PICTURES,
+                         "blas_threads": 1, "load_average": round(os.getloadavg()[2], 1)}}
+
+
 def main():
     """Measure, and write the record unless told to be quick."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two rounds; write nothing")
+    parser.add_argument("--judge", action="store_true", help="the last rounds alone")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare or options.serve:
         return run_bare() if options.bare else run_service()
-    rounds = dict.fromkeys(ROUNDS, 2) if options.quick else ROUNDS
+    rounds, n_judged = (dict.fromkeys(ROUNDS, 2), 3) if options.quick else (ROUNDS, JUDGED)
     if options.quick:
         MEMORY.update(text=(2000, 200, 16), picture=(40, 10, 8))
         COUNT.update(text=400, picture=8)
     with start_bench() as bench:
-        record = measure(bench, rounds)
-    record = {"date": date.today().isoformat(),
-              "versions": {"python": platform.python_version()} | {
-                  name: version(name) for name in PACKAGES},
-              "settings": {"cores": os.cpu_count(), "rounds": rounds, "count": COUNT,
-                           "together": TOGETHER,
-                           "k": K, "clients": CLIENTS, "pause": PAUSE, "store": "ExactStore",
-                           "texts": N_TEXTS, "pictures": N_PICTURES, "blas_threads": 1,
-                           "load_average": round(os.getloadavg()[2], 1)}, **record}
+        record = (json.loads(OUTPUT.read_text(encoding="utf8")) if options.judge
+                  else about(rounds) | measure(bench, rounds))
+        record |= judge(bench, record["best"]["text"]["clients"], n_judged)
     text = json.dumps(record, indent=1)
     print(text if options.quick else json.dumps(record["rate_ratio"]))
     if not options.quick:
