@@ -267,6 +267,16 @@ def test_a_grading_process_ends_with_whoever_started_it(tmp_path):
     assert not alive(process)
 
 
+def test_a_grading_process_whose_starter_has_ended_already_does_not_begin():
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    code = f"import sandbox; sandbox.die_with_parent({ended.pid}); print('goes on')"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                           env=dict(os.environ, PYTHONPATH=str(Path(sandbox.__file__).parent)))
+    assert child.returncode == 1 and child.stdout == ""
+    assert "Whoever started the grading has ended." in child.stderr
+
+
 def spin(seconds):
     return f"import time\nuntil = time.time() + {seconds}\nwhile time.time() < until: pass"
 

@@ -229,8 +229,10 @@ def main():
     parser.add_argument("submission", type=Path)
     parser.add_argument("result", type=Path, help="JSON file to write")
     parser.add_argument("--isolation", choices=("bubblewrap", "none"), default="bubblewrap")
+    parser.add_argument("--parent", type=int, default=0,
+                        help="number of the process with which this one ends")
     options = parser.parse_args()
-    die_with_parent()
+    die_with_parent(options.parent)
     set_limits(MEMORY)
     try:
         submitted = read_submission(options.submission)

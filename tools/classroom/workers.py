@@ -48,8 +48,8 @@ async def run_grade_one(submission, isolation):
             process = await asyncio.create_subprocess_exec(
                 sys.executable, str(GRADE_ONE), str(COURSES / submission.course / "nbgrader"),
                 submission.assignment, str(submission.path), str(result), "--isolation", isolation,
-                env=environment(temporary), stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL, stderr=file)
+                "--parent", str(os.getpid()), env=environment(temporary),
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=file)
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), LONGEST + SLACK)
