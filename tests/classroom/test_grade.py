@@ -363,6 +363,19 @@ def test_only_what_is_new_or_named_is_graded_again(pretend, tmp_path, capsys):
         grade_folder(folder, "", "adda")
 
 
+def test_what_cannot_be_graded_is_not_said_to_be_graded_already(pretend, tmp_path, capsys):
+    folder, graded = pretend
+    (tmp_path / "go").touch()
+    strange = solved()
+    strange.metadata["mmfuse_course"] = f"{16 * '0'}-{16 * '0'}"
+    save(strange, folder, "zoe")
+    grade_folder(folder, "")
+    assert "already" not in capsys.readouterr().out
+    assert sorted(graded()) == ["ada", "slow"] and points_in(folder)["zoe"] == ""
+    grade_folder(folder, "")
+    assert "2 of 3 submissions are graded already" in capsys.readouterr().out
+
+
 def test_what_somebody_changed_in_the_results_is_kept_beside_the_new(pretend, tmp_path, capsys):
     folder, _ = pretend
     (tmp_path / "go").touch()

@@ -139,6 +139,8 @@ def test_all_that_is_wrong_is_named_at_once_with_its_line(tmp_path):
     assert said.startswith("Nothing was graded") and "week1-overrides.csv" in said
     for line, what in enumerate(WRONG.values(), start=3):
         assert any(f"line {line}: " in one and what in one for one in said.splitlines()), what
+    places = [int(one.split()[1][:-1]) for one in said.splitlines()[1:]]
+    assert places == sorted(places)
     assert f"line {len(WRONG) + 3}: gives the points of bob again, after line 2" in said
     assert f"line {len(WRONG) + 5}: gives the days_late of bob again" in said
 

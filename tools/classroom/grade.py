@@ -153,12 +153,12 @@ def prepare(run, overrides):
 def recall(run, works, again):
     """Take over what is graded already, apart from what is to be graded again."""
     anew = chosen_again(again, works) if again else []
-    for work in works:
-        if not work.result:
-            run.results.recall(work)
-            if work in anew:
-                work.result = {}
-    done = sum(bool(work.result) for work in works)
+    possible = [work for work in works if not work.result]     # others have a course not made here
+    for work in possible:
+        run.results.recall(work)
+        if work in anew:
+            work.result = {}
+    done = sum(bool(work.result) for work in possible)
     if done:
         print(f"{done} of {len(works)} submissions are graded already, and kept.")
 

@@ -103,6 +103,7 @@ def read_overrides(path, submissions, assignments):
         except ValueError as error:
             wrong.append(f"line {line}: {error}")
     if wrong:
+        wrong.sort(key=lambda told: int((re.findall(r"^line (\d+)", told) or "0")[0]))
         sys.exit("\n  ".join([f"Nothing was graded: {path} is not clear.", *wrong]))
     return dict(changes)
 
