@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import execute
@@ -132,6 +134,22 @@ def test_a_relative_cache_is_meant_from_where_the_reader_stands(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     make.main()
     assert os.environ["MMFUSE_CACHE"] == str(tmp_path / "here")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="optional: signals of POSIX")
+def test_ctrl_c_lets_a_step_end_in_its_own_way():
+    """As in a terminal, both get the signal; the step needs a second to put things in order."""
+    step = ("import signal, time; signal.signal(signal.SIGINT, lambda *_: print('told', flush=True)"
+            "); print('runs', flush=True); time.sleep(0.2); signal.pause(); time.sleep(1); "
+            "print('done', flush=True)")
+    code = (f"import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            f"import make; sys.exit(make.run([sys.executable, '-c', {step!r}]))")
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT / "tools", text=True,
+                               stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout.readline() == "runs\n"
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=20)[0] == "told\ndone\n" and process.returncode == 0
 
 
 def test_clean_keeps_the_courses_that_students_work_with(tmp_path, monkeypatch, capsys):

@@ -4,7 +4,8 @@ book         set up, fetch data, run the changed notebooks, build the site; prin
 test         the same, then all tests, some at once (PYTEST_ADDOPTS adds options to pytest)
 lab          open JupyterLab on the notebooks
 data         fetch and verify the data packages, and list them
-serve        search emoji, or your own pictures (PICTURES=folder CAPTIONS=file), in your browser
+serve        search emoji, or your own pictures (PICTURES=folder CAPTIONS=file; LEAVE_OUT=1 passes
+             over broken ones), in your browser
 assignments  make the assignments of a course (COURSE=name) for students and instructor
 grade        grade a folder of submissions (SUBMISSIONS=dir, COURSE=name; the book's page for
              instructors has the others: AGAIN, ROSTER, COLUMN, LATE, JOBS)
@@ -42,9 +43,19 @@ def run_steps(target):
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     settings = dict(os.environ, PATH=path, PYTHONUTF8="1", PYTHONUNBUFFERED="1")
     for step in STEPS[target]:
-        status = subprocess.run([str(python), *step], cwd=str(ROOT), env=settings).returncode
+        status = run([str(python), *step], cwd=str(ROOT), env=settings)
         if status != 0:
             sys.exit(status)
+
+
+def run(command, **options):
+    """Run a command and return its status. Ctrl-C reaches it, too; it ends in its own way."""
+    process = subprocess.Popen(command, **options)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            pass
 
 
 def clean():

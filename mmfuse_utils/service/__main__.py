@@ -35,7 +35,8 @@ def main() -> int:
             return 0
         searcher = Searcher(artefact, _store(options, artefact))
     except (ArtefactError, FetchError, StoreError, WriteError, ValueError, OSError) as error:
-        print(str(error).replace("leave_out=True", "--leave-out"), file=sys.stderr)
+        print(str(error).replace("leave_out=True", "--leave-out (or LEAVE_OUT=1)"),
+              file=sys.stderr)
         return 1
     server = Server(create_app(searcher, _settings(options)), options.host)
     server.run([place])
@@ -54,7 +55,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--captions", metavar="FILE", default=os.environ.get("CAPTIONS") or None,
                         help="file of their captions (default: one in the folder; or CAPTIONS)")
     parser.add_argument("--leave-out", action="store_true",
-                        help="serve what is sound of the pictures, and print what is not")
+                        default=os.environ.get("LEAVE_OUT", "") not in ("", "0"),
+                        help="serve what is sound of the pictures, and print what is not (or "
+                             "LEAVE_OUT=1)")
     parser.add_argument("--artefact", metavar="DIR", type=Path,
                         help="serve this artefact; it is built there if it is not there yet "
                              "(default: one in the cache)")
@@ -66,12 +69,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--name", action="append",
                         help="a host name by which it may be called, several times if need be "
                              "(default: those of this machine's loopback, or any with --host)")
-    parser.add_argument("--port", type=int, default=8000, help="(default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="(default: %(default)s)")
     parser.add_argument("--build-only", action="store_true", help="build the artefact and end")
     options = parser.parse_args()
     if options.captions and not options.pictures:
         parser.error("--captions needs --pictures")
     return options
+
+
+def _port(text: str) -> int:
+    """A number of a port; 0 for any that is free. A larger one would be cut without a word."""
+    port = int(text)
+    if not 0 <= port < 2**16:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {port}")
+    return port
 
 
 def _take_place(host: str, port: int) -> socket.socket:

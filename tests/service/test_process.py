@@ -20,7 +20,7 @@ from mmfuse_utils.service.artefact import save_artefact
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="optional: signals of POSIX")
 COMMAND = [sys.executable, "-m", "mmfuse_utils.service"]
 WITHOUT = {name: value for name, value in os.environ.items()
-           if name not in ("PICTURES", "CAPTIONS", "STORE")}
+           if name not in ("PICTURES", "CAPTIONS", "LEAVE_OUT", "STORE")}
 
 
 class Service:
@@ -189,7 +189,13 @@ def test_faults_of_a_folder_are_told_and_nothing_is_served(tmp_path):
     done = subprocess.run([*COMMAND, "--captions", "none.csv"], capture_output=True, text=True,
                           env=WITHOUT | {"PICTURES": str(tmp_path)}, timeout=120)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "bad.png" in done.stderr and "--leave-out" in done.stderr
+    assert "bad.png" in done.stderr and "--leave-out (or LEAVE_OUT=1)" in done.stderr
+    (tmp_path / "good.png").write_bytes(picture_bytes())
+    for said, status in (("1", 0), ("0", 1)):
+        settings = {"PICTURES": str(tmp_path), "LEAVE_OUT": said}
+        done = subprocess.run([*COMMAND, "--build-only"], capture_output=True, text=True,
+                              env=WITHOUT | settings, timeout=120)
+        assert done.returncode == status and "bad.png" in done.stdout + done.stderr
     alone = subprocess.run([*COMMAND, "--captions", "a.csv"], capture_output=True, text=True,
                            env=WITHOUT, timeout=60)
     assert alone.returncode == 2 and "--captions needs --pictures" in alone.stderr
@@ -201,3 +207,10 @@ def test_a_port_in_use_is_told(service, artefact):
                           capture_output=True, text=True, env=WITHOUT, timeout=60)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"port {port}" in done.stderr and "--port" in done.stderr
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "many"])
+def test_a_port_that_is_none_is_told(port):
+    done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, env=WITHOUT,
+                          timeout=60)
+    assert done.returncode == 2 and "--port" in done.stderr
