@@ -198,6 +198,16 @@ def test_page_and_table_show_the_changes_and_agree(tmp_path):
     assert "to be graded by hand. =Nearly <b> Come and see me." in table
 
 
+def test_a_page_shows_the_line_of_an_error_but_not_the_line_that_was_handed_out():
+    told = result(0, 0, 0)
+    for test, name, code in zip(told["tests"], ("NotImplementedError", "KeyError", "ValueError"),
+                                ("raise handed_out", "x[3]", ""), strict=True):
+        test["error"] = {"name": name, "message": "Task 1: write one", "line": 6, "code": code}
+    text = BeautifulSoup(feedback_page(work(result=told)), "html.parser").get_text()
+    assert "Not answered yet. Task 1: write one." in text and "handed_out" not in text
+    assert "in line 6 of your cell:\nx[3]" in text and text.count("in line 6 of your cell") == 2
+
+
 @pytest.mark.parametrize(("days", "late", "told"), [
     (1, None, "in 1 day late; that takes nothing off."),
     (1, Late(10), "in 1 day late: 2.1 points are taken off."),

@@ -1,7 +1,8 @@
 """How long a student's code has been at work, and its end where that is too long.
 
 What counts is the time in which the machine lets a kernel run: on a busy one, its wait for a turn
-is not held against it, but what its own processes take together is. Everything here looks at the processes from outside of the sandbox.
+is not held against it, but what its own processes take together is. Everything here looks at the
+processes from outside of the sandbox.
 """
 
 import contextlib

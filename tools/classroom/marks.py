@@ -121,7 +121,7 @@ def written(submission):
 
 
 def counted(submission, task):
-    """Points of one task: those of its tests, or 0 where nothing was written; None for no grade."""
+    """Points of one task: those of its tests, 0 where nothing was written; None for no grade."""
     if not submission.result or "ungraded" in submission.result:
         return None
     if not task.tests:
