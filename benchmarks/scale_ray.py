@@ -6,9 +6,11 @@
 Four ways take turns on the same pictures: plain loops that load pictures ahead, with one worker and
 with two, and Ray Data with one actor and with two; all with one thread a worker. (One worker with
 two threads within each operation was the slower way to use two cores; it is timed, too.) Every way
-reads its list of pictures from Parquet files and writes features to one. Seconds are whole runs,
-the network loaded anew by each actor, but neither Python's start nor that of Ray's session, which
-is told apart. Besides, a worker is killed once, and the result has to be whole and the same.
+reads its list of pictures from Parquet files and writes features to files. Seconds are whole runs.
+Ray's hold the start of each actor's Python and its imports; the loop's own start is not counted,
+nor is that of Ray's session, which is told apart. The loop reads ahead while it computes, an actor
+reads and computes in turn. Besides, a worker is killed once, and the result has to be whole and
+the same.
 """
 
 import argparse

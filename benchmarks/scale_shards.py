@@ -348,6 +348,12 @@ def paired(rows, others, rating, n_resamples=2000):
     return interval(rho[:n].mean() - rho[n:].mean(), draws)
 
 
+def own(rows, part=1):
+    """By score: the score itself, with its interval: half its lead over its own negative."""
+    return {name: {"mean": found["mean"] / 2, "interval": [end / 2 for end in found["interval"]]}
+            for name, found in lead(rows, -rows, part).items()}
+
+
 def cluster_draws(values, labels, n_resamples):
     """Means of values (n_seeds, n) over seeds and whole clusters drawn anew."""
     rng, (_, codes) = np.random.default_rng(0), np.unique(labels, return_inverse=True)
@@ -451,9 +457,9 @@ class Cells:
         self.rate = self.best["rate"]
 
     @staticmethod
-    def single(rate):
+    def single(rate, **more):
         """Settings of the single training."""
-        return {"shards": 1, "every": "end", "merge": "mean", "rate": rate}
+        return {"shards": 1, "every": "end", "merge": "mean", "rate": rate, **more}
 
     def sharded(self, shards, every="pass", merge="mean", factor=1, **more):
         """Settings of a sharded one; factor : of the single training's rate."""
@@ -493,13 +499,16 @@ def study(part=1):
     alone = cells.sharded(TRIED, "end", "alone")
     mended = [for_shards(remedy, cells.rate, n) for n in SHARDS]
     longer = cells.sharded(LONGER, longer=LONGER)
-    for asked in [*(cells.sharded(n) for n in SHARDS), *mended, longer,
+    longer_single = cells.single(cells.rate, longer=LONGER)     # reads the text as often
+    for asked in [*(cells.sharded(n) for n in SHARDS), *mended, longer, longer_single,
                   *(cells.sharded(TRIED, every) for every in EVERY),
                   *(cells.sharded(n, "end", "alone") for n in SHARDS)]:
         cells.of(asked)
     steps = [best, *(cells.sharded(n) for n in SHARDS)]
     return {"rate": cells.rate, "stated": stated, "tried": tried, "remedy": remedy,
             "scaled": scaled, "mended_by_shards": mended, "longer": longer,
+            "longer_single": longer_single, "longer_lead": cells.lead(longer, longer_single),
+            "own": {"single": own(cells.of(best), part), "random": own(random_rows(part), part)},
             "cells": cells.table(), "loss": flip(cells.lead(stated, best)["wordsim353.odd"]),
             "by_shards": {str(more["shards"]): cells.lead(more, fewer)
                           for fewer, more in zip(steps, steps[1:], strict=False)},
@@ -534,11 +543,12 @@ def control_chance(part=1):
     return float(np.mean([protocol.chance for protocol in retrieval().protocols]))
 
 
-def random_scores(part=1):
-    """Control: random vectors for the same words, once for each seed."""
+@cache
+def random_rows(part=1):
+    """Control: what `evaluate` gives for random vectors of the same words, a row a seed."""
     shape = len(corpus(part)[1]), 2, SETTINGS["dim"]
-    return scores(np.array([evaluate(np.random.default_rng(seed).standard_normal(
-        shape, dtype=np.float32), part) for seed in SEEDS]), part)
+    return np.array([evaluate(np.random.default_rng(seed).standard_normal(
+        shape, dtype=np.float32), part) for seed in SEEDS])
 
 
 # Speed
@@ -629,7 +639,8 @@ def main():
     if options.speed:
         content = {**old, "speed": None}
     else:
-        content |= {**study(part), "random": random_scores(part), "chance": control_chance(part)}
+        content |= {**study(part), "random": scores(random_rows(part), part),
+                    "chance": control_chance(part)}
         content["speed"] = old.get("speed")
         write(content, options.quick)
     if not content["speed"] or options.speed:

@@ -125,6 +125,19 @@ def test_retrieval_is_the_packages_ridge_regression(monkeypatch):
     np.testing.assert_allclose(found, hits(model.similarity(*protocol.test(texts))))
 
 
+def test_a_score_and_its_interval_are_half_the_lead_over_its_negative(monkeypatch):
+    rng = np.random.default_rng(0)
+    rating, noise = np.arange(40.0), rng.normal(0, 12, (2, 40))
+    rows = np.column_stack([rating + noise, rng.random((2, 10)) < 0.4])
+    columns = {"x.odd": (np.arange(40), rating)}, 40
+    monkeypatch.setattr(study, "split_columns", lambda part: columns)
+    monkeypatch.setattr(study, "clusters", lambda: np.arange(10) // 2)
+    found = study.own(rows)
+    assert found["x.odd"]["mean"] == pytest.approx(study.spearman(rows[:, :40], rating).mean())
+    assert found["hit10"]["mean"] == pytest.approx(rows[:, 40:].mean())
+    assert all(x["interval"][0] < x["mean"] < x["interval"][1] for x in found.values())
+
+
 def test_spearman_and_paired_intervals():
     rating = np.arange(20.0)
     rows = np.stack([rating, rating[::-1]])
@@ -147,7 +160,8 @@ def test_the_spark_script_asks_and_reads_as_it_says():
 
 
 def find(**asked):
-    """The cells of the record that have these settings."""
+    """The cells of the record that have these settings; with more passes only where asked."""
+    asked = {"longer": None, **asked}
     return [cell for cell in RECORD["cells"] if all(cell.get(k) == v for k, v in asked.items())]
 
 
@@ -159,7 +173,7 @@ def test_the_record_is_whole_and_its_numbers_follow_from_its_parts():
     cells = [find(shards=n, every=every, merge="mean", rate=rate)[0] for n, every in grid]
     cells += [find(shards=n, merge="alone")[0] for n in study.SHARDS]
     cells += [find(**asked)[0] for asked in (*RECORD["tried"], *RECORD["mended_by_shards"],
-                                             RECORD["longer"])]
+                                             RECORD["longer"], RECORD["longer_single"])]
     for cell in cells:
         for name in ("wordsim353.odd", "simlex999.odd", "hit10"):
             less = cell["less"][name]
@@ -167,6 +181,12 @@ def test_the_record_is_whole_and_its_numbers_follow_from_its_parts():
             assert less["mean"] == pytest.approx(
                 np.mean(cell["scores"][name]) - np.mean(single["scores"][name]), abs=1e-5)
             assert less["interval"][0] <= less["mean"] <= less["interval"][1]
+    for name, own in RECORD["own"]["single"].items():
+        assert own["mean"] == pytest.approx(np.mean(single["scores"][name]), abs=1e-5)
+        assert own["interval"][0] < own["mean"] < own["interval"][1]
+    longer, alone = (find(**RECORD[key])[0]["scores"] for key in ("longer", "longer_single"))
+    for name, lead in RECORD["longer_lead"].items():
+        assert lead["mean"] == pytest.approx(np.mean(longer[name]) - np.mean(alone[name]), abs=1e-5)
     where, *_ = find(**stated)
     assert RECORD["settings"]["seeds"] == list(study.SEEDS)
     assert RECORD["loss"]["mean"] == pytest.approx(-where["less"]["wordsim353.odd"]["mean"])
@@ -178,9 +198,9 @@ def test_the_speed_is_taken_by_round_and_ray_agrees_with_one_process():
     found = study.summarize(rows)
     assert found["ray.2.pass"]["ratio"]["mean"] == pytest.approx(1.5)
     speed = RECORD["speed"]
-    if speed:           # the study of quality is written before it
-        assert speed["equal"]
-        assert speed["summary"] == json.loads(json.dumps(study.summarize(speed["runs"])))
+    assert speed["equal"]
+    assert speed["summary"] == json.loads(json.dumps(study.summarize(speed["runs"])))
+    assert {row["round"] for row in speed["runs"]} == set(range(study.ROUNDS))
 
 
 def test_a_larger_rate_grows_with_the_shards():
