@@ -30,6 +30,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -819,7 +820,8 @@ def crash(name: str, path: Path, kills: int, server: bool = False) -> dict:
             if len(found) == kills:
                 break
     return {"kills": len(found), "found": found, "acknowledged": acknowledged,
-            "errors": sorted(set(errors))[:3]}
+            "errors": sorted(set(errors))[:3],
+            "failed_by": dict(Counter(error.split(":")[0] for error in errors))}
 
 
 def judge(seen: dict[str, int], said: set[tuple[str, int]], old: set[int]) -> str:
@@ -982,8 +984,12 @@ def one_size(n: int, folder: Path, keep: Callable, rounds: tuple[str, str]) -> d
             rebuild(name, n, folder) for _ in range(times)])}
         found[name]["serve"] = keep(f"serve-{name}-{n}", lambda name=name: asked(
             "serve", [name], n, folder))
-    return {"found": found, **keep(f"speed-{n}", lambda: asked(
-        "speed", names_at(n), n, folder, *rounds))}
+    speeds = keep(f"speed-{n}", lambda: asked("speed", names_at(n), n, folder, *rounds))
+    indexes = [name for name in names_at(n) if len(STORES[name].SETTINGS) > 1]
+    most = keep(f"most-{n}", lambda: asked("speed", indexes, n, folder, "0", "0"))["stores"]
+    for name in indexes:    # recall alone, in a piece of its own
+        speeds["stores"][name]["recall_most"] = most[name]["recall_most"]
+    return {"found": found, **speeds}
 
 
 def kills(name: str) -> str:

@@ -138,3 +138,21 @@ def test_the_chosen_store_passes_the_rule_that_was_written_first(record):
     assert set(record["crash"]["exact"]["found"]) == {"whole"}
     assert record["crash"]["exact"]["kills"] >= 40
     assert record["install"]["exact"]["mb"] == 0
+
+
+def test_failed_starts_are_told_apart(record):
+    """The index is read first; what fails after it failed at the list of ids."""
+    for name in study.IN_PLACE:
+        found = record["crash"][name]
+        assert sum(found["failed_by"].values()) == found["found"].count("unopened") > 0
+        assert found["failed_by"]["RuntimeError"] > 0
+
+
+def test_filters_were_also_asked_as_far_as_an_index_looks(record):
+    own = record["sizes"]["own"]
+    for name, store in own["stores"].items():
+        assert ("recall_most" in store) == (len(study.STORES[name].SETTINGS) > 1)
+    for name in ("faiss_hnsw", "milvus_lite"):
+        most = own["stores"][name]["recall_most"]["hundredth"]
+        chance = study.K / round(own["n"] * own["shares"][study.HUNDREDTH])
+        assert chance < np.mean(most) < study.ENOUGH
