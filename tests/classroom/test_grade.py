@@ -394,8 +394,10 @@ def test_what_somebody_changed_in_the_results_is_kept_beside_the_new(pretend, tm
 
 
 def test_who_handed_in_nothing_has_a_page_only_with_words_of_the_instructor(
-        pretend, tmp_path, monkeypatch):
+        pretend, tmp_path, monkeypatch, capsys):
     folder, _ = pretend
+    (tmp_path / "pretend.py").write_text(PRETEND.format(
+        folder=str(tmp_path), fine=json.dumps(FINE | {"written": "Because."})))
     (tmp_path / "go").touch()
     monkeypatch.setenv("ROSTER", str(tmp_path / "list.csv"))
     (tmp_path / "list.csv").write_text(
@@ -408,6 +410,8 @@ def test_who_handed_in_nothing_has_a_page_only_with_words_of_the_instructor(
     grace = (pages / "Grace" / f"{FIRST}.html").read_text()
     assert "24 of 36 points" in grace and "Your instructor says: Oral exam." in grace
     assert points_in(folder) == {"ada": "2", "slow": "2", "zoe": "2", "Grace": "24", "Mia": ""}
+    told = capsys.readouterr().out
+    assert "The points of 3 written answers to be graded by hand are not in it yet." in told
 
 
 def test_another_run_into_the_same_folder_waits(pretend, tmp_path):

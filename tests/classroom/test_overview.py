@@ -7,6 +7,7 @@ from assignments import DEFAULT_COURSE, grading
 from bs4 import BeautifulSoup
 from handed_in import FIRST, released, solved
 from marks import mark, tasks_of
+from overrides import Change
 from overview import FEW, commonest_failure, distribution, item_rest, overview_page
 from scipy.stats import pearsonr
 from similar import near_pairs, tokens_of
@@ -132,14 +133,18 @@ def test_how_well_a_task_tells_apart_is_pearsons_correlation_with_the_rest():
 
 
 def test_the_commonest_failure_is_the_test_that_failed_most_with_its_usual_message():
-    def failed(test, message):
+    def failed(test, message, name="AssertionError"):
         return {"tests": [{"test": test, "points": 0,
-                           "error": message and {"name": "AssertionError", "message": message}}]}
+                           "error": message and {"name": name, "message": message}}]}
     results = [failed("task1-hidden", "a"), failed("task1-hidden", "b"),
                failed("task1-hidden", "b"), failed("task1-public", "c"), failed("task1-public", "")]
     tests = {"task1-public": 1, "task1-hidden": 1}
-    assert commonest_failure(tests, results) == ("hidden", 3, "b")
-    assert commonest_failure(tests, [failed("task1-hidden", "")]) == ("", 0, "")
+    untouched = [failed(test, "Task 1: write it", "NotImplementedError")
+                 for test in 4 * ["task1-public"]]
+    assert commonest_failure(tests, results) == ("hidden", 3, "b", 0)
+    assert commonest_failure(tests, results + untouched) == ("hidden", 3, "b", 4)
+    assert commonest_failure(tests, untouched) == ("", 0, "", 4)
+    assert commonest_failure(tests, [failed("task1-hidden", "")]) == ("", 0, "", 0)
 
 
 def graded(student, share, **more):
@@ -155,8 +160,9 @@ def graded(student, share, **more):
         **more})
 
 
-def page_of(works):
-    marks = {(work.student, work.assignment): mark(work) for work in works if work.assignment}
+def page_of(works, changes=None):
+    marks = {(work.student, work.assignment): mark(work, (changes or {}).get(work.student, ()))
+             for work in works if work.assignment}
     return overview_page(works, marks, ["Somebody is not in the roster."], DEFAULT_COURSE).decode()
 
 
@@ -184,6 +190,14 @@ def test_the_page_tells_how_the_class_did_and_what_to_look_at():
 def test_of_few_students_no_correlation_is_told():
     text = page_of([graded(f"student {i}", i / 5) for i in range(FEW - 1)])
     assert text.count("too few to tell") == len(tasks_of(FIRST, DEFAULT_COURSE))
+
+
+def test_points_that_were_given_to_who_handed_in_nothing_are_said():
+    mia = Submission("mia", FIRST, None, course=DEFAULT_COURSE, result={
+        "ungraded": True, "problem": "Nothing was handed in."})
+    page = page_of([mia], {"mia": [Change(2, "", 1.0, "", 0)]})
+    assert "mia, a1_skipgram: Nothing was handed in. You have given 1 point.<" in page
+    assert "You have given" not in page_of([mia])
 
 
 def test_a_class_without_points_has_a_page():

@@ -44,6 +44,15 @@ def points_text(points):
     return "" if points is None else f"{round(points, 2):g}"
 
 
+def amount(number, what="point"):
+    """A number with the word for what it counts.
+
+    >>> amount(1), amount(2.50), amount(0, "submission")
+    ('1 point', '2.5 points', '0 submissions')
+    """
+    return f"{points_text(number)} {what}{'' if number == 1 else 's'}"
+
+
 def changes_text(given):
     """What the instructor changed, for the table."""
     return "; ".join(
@@ -94,7 +103,7 @@ def template(name):
     """A page to fill; what is filled in is text, never markup."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
-    environment.filters["points"] = points_text
+    environment.filters |= {"points": points_text, "amount": amount}
     return environment.from_string((FOLDER / name).read_text(encoding="utf8"))
 
 

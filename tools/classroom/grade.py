@@ -21,6 +21,7 @@ from pathlib import Path
 
 from assignments import COURSES, course_name, is_current, list_assignments
 from courses import assignment_told, choose_course, made_courses
+from feedback import amount
 from marks import parse_late
 from names import same
 from overrides import TEMPLATE, find_student, read_overrides
@@ -197,7 +198,7 @@ def grade_into(folder, path, works, others, course, again):
         sys.exit(f"Stopped. {done} of {len(works)} submissions are graded: {folder}. The same "
                  "command goes on with the others.")
     finish(run, lost)
-    print(f"{waiting} submissions in {time.monotonic() - start:.0f} s. "
+    print(f"{amount(waiting, 'submission')} in {time.monotonic() - start:.0f} s. "
           f"Grades and feedback: {folder}")
 
 
@@ -205,7 +206,7 @@ def grade_waiting(run, waiting, at_once):
     """Grade those that have no result yet; returns those whose results could not be written."""
     isolation = choose_isolation()
     with lock("grades"):        # side by side, two runs would take each other's time
-        print(f"Grading {waiting} submissions, {at_once} at a time.", flush=True)
+        print(f"Grading {amount(waiting, 'submission')}, {at_once} at a time.", flush=True)
         return asyncio.run(grade_all(run, isolation, at_once))
 
 

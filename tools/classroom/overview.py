@@ -13,6 +13,7 @@ from similar import near_pairs
 
 FEW = 10        # below it a correlation tells nothing
 MOST_BINS = 10
+UNANSWERED = "NotImplementedError"      # what stands in a notebook in place of each answer
 
 
 @dataclass
@@ -27,6 +28,7 @@ class TaskLine:
     failed: str = ""
     failures: int = 0
     message: str = ""
+    unanswered: int = 0
 
 
 def distribution(points, of):
@@ -50,21 +52,25 @@ def item_rest(points, totals):
 
 
 def commonest_failure(tests, results):
-    """(test, how many failed it, the commonest message) of a task's test that failed most."""
-    failed = Counter(test["test"] for result in results for test in result["tests"]
-                     if test["test"] in tests and test["error"])
+    """(test, how many failed it, the commonest message, how many have not answered the task).
+
+    The test is the one that failed most of those who have answered, "" where none did.
+    """
+    errors = [(test["test"], test["error"]) for result in results for test in result["tests"]
+              if test["test"] in tests and test["error"]]
+    open_ones = Counter(test for test, error in errors if error["name"] == UNANSWERED)
+    failed = Counter(test for test, error in errors if error["name"] != UNANSWERED)
+    unanswered = max(open_ones.values(), default=0)
     if not failed:
-        return "", 0, ""
+        return "", 0, "", unanswered
     worst, count = failed.most_common(1)[0]
-    said = Counter(message_of(test["error"]) for result in results for test in result["tests"]
-                   if test["test"] == worst and test["error"])
-    return worst.partition("-")[2], count, said.most_common(1)[0][0]
+    said = Counter(message_of(error) for test, error in errors
+                   if test == worst and error["name"] != UNANSWERED)
+    return worst.partition("-")[2], count, said.most_common(1)[0][0], unanswered
 
 
 def message_of(error):
     """What a failed test said, in a line."""
-    if error["name"] == "NotImplementedError":
-        return "Not answered."
     told = error["message"] if error["name"] == "AssertionError" else (
         f"{error['name']}: {error['message']}")
     return told if len(told) <= 200 else told[:199] + "…"

@@ -7,7 +7,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from feedback import feedback_page, grades_table, page_name, points_text
+from feedback import amount, feedback_page, grades_table, page_name
 from marks import mark
 from overview import overview_page
 from results import TROUBLE, Results
@@ -73,6 +73,10 @@ class Run:
             self.results.write(name, content)
             said += more + limits(self.roster, self.columns, marks)
             print(f"Ready for upload: {self.results.folder / name}")
+            waiting = sum(given.waiting for given in marks.values())
+            if waiting:
+                more += [f"The points of {amount(waiting, 'written answer')} to be graded by "
+                         "hand are not in it yet."]
             for text in more:
                 print(f"  {text}")
         self.results.write("overview.html",
@@ -104,7 +108,7 @@ async def grade_all(run, isolation, at_once):
         if not run.keep(work):
             unwritten.append(work)
         told = (work.result["problem"] if "ungraded" in work.result
-                else f"{points_text(run.mark(work).points)} points, "
+                else f"{amount(run.mark(work).points)}, "
                      f"{time.monotonic() - start:.0f} s")
         print(f"  {work.student}, {work.assignment}: {told}", flush=True)
 
