@@ -194,8 +194,8 @@ def test_what_comes_after_an_answer_has_an_end(address, monkeypatch):
     host, port = address.removeprefix("http://").split(":")
     for length, rest in ((1000, b"b"), (0, b"\r\n"), (1, b"b")):
         with socket.create_connection((host, int(port)), timeout=4) as line:
-            line.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
-                         % length)
+            line.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Content-Length: %d\r\n\r\n" % length)
             assert line.recv(65536).startswith(b"HTTP/1.1 200")
             line.sendall(rest)
             assert line.recv(65536) == b""

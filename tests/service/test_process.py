@@ -128,8 +128,8 @@ def test_told_to_stop_it_finishes_what_it_began(artefact):
     service.wait_until_ready()
     httpx.get(f"{service.address}/v1/search?q=privateword", headers={"x-request-id": "mine-1"})
     host, port = service.address.removeprefix("http://").split(":")
-    for odd in (b"hello\r\n\r\n", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-                b"Connection: Upgrade\r\n\r\n"):
+    for odd in (b"hello\r\n\r\n", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+                b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"):
         with socket.create_connection((host, int(port)), timeout=20) as line:
             line.sendall(odd)
             assert line.recv(65536)
