@@ -28,7 +28,7 @@ from workers import GRADE_ONE, KEPT_VARIABLES, LARGEST_RESULT, environment, grad
 
 pytestmark = pytest.mark.book
 
-FINE = {"armed": True, "stopped": "", "answers": {},
+FINE = {"look": [], "stopped": "", "answers": {},
         "tests": [{"test": "task1-public", "points": 2, "error": None}]}
 
 
@@ -197,19 +197,22 @@ def test_whatever_a_grading_process_does_the_others_are_graded(does, tmp_path, m
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["problem", "ungraded", "armed", "stopped", "tests", "answers", "test",
+        st.sampled_from(["problem", "ungraded", "look", "stopped", "tests", "answers", "test",
                          "points", "error", "name", "message", "task1", "task1-public"]), inner),
     max_leaves=8)
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.sampled_from(["problem", "ungraded", "armed", "stopped", "tests",
-                                        "answers"]), json_values, min_size=1))
+@given(st.dictionaries(st.sampled_from(["problem", "ungraded", "look", "stopped", "tests",
+                                        "answers", "sources", "written"]), json_values, min_size=1)
+       | st.builds(lambda key, value: FINE | {key: value},
+                   st.sampled_from([*FINE, "sources", "written"]), json_values))
 def test_any_result_gives_a_page_and_a_row(tmp_path_factory, result):
     run = a_run(tmp_path_factory.mktemp("any"), "ada")
     run.submissions[0].result = result
     run.write_page(run.submissions[0])
     run.write_table()
+    run.write_rest()
     run.write_rest()
     week1 = run.results.folder.with_name("week1")
     assert read_table(week1)["ada", FIRST]["of"] == "36"

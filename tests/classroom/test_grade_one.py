@@ -66,14 +66,14 @@ def graded(error="", canary="AssertionError"):
     return report(done, {"task1-public": 0 if error else 2})
 
 
-@pytest.mark.parametrize(("error", "canary", "points", "armed"), [
-    ("", "AssertionError", 2, True), ("", "TimeLimit", 2, True), ("", None, 2, True),
-    ("", "", 0, False), ("", ENDED, 0, True), ("AssertionError", "AssertionError", 0, True),
-    ("NameError", "", 0, False)])
-def test_a_test_counts_where_its_canary_failed(error, canary, points, armed):
+@pytest.mark.parametrize(("error", "canary", "points", "look"), [
+    ("", "AssertionError", 2, False), ("", "TimeLimit", 2, False), ("", None, 2, False),
+    ("", "", 0, True), ("", ENDED, 0, False), ("AssertionError", "AssertionError", 0, False),
+    ("NameError", "", 0, True)])
+def test_a_test_counts_where_its_canary_failed(error, canary, points, look):
     told = graded(error, canary)
-    assert (told["tests"][0]["points"], told["armed"]) == (points, armed)
-    assert ("task1-public also passed when its numbers were false" in told["look"]) is not armed
+    assert told["tests"][0]["points"] == points
+    assert ("task1-public also passed when its numbers were false" in told["look"]) is look
     if not error and not points:
         assert told["tests"][0]["error"] == UNCLEAR
 

@@ -1,7 +1,6 @@
 """Run the cells of a notebook in the sandbox: within limits, beside canaries, and with plain words
 for whatever keeps a cell from its end."""
 
-import contextlib
 import json
 import random
 import shutil

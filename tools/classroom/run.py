@@ -38,11 +38,13 @@ class Run:
         return mark(work, self.changes.get((work.student, work.assignment), ()), self.late)
 
     def write_page(self, work):
-        """Write the page of feedback, also for a result that makes no sense."""
+        """Write the page of feedback. A result of which no page or table can be made is dropped."""
         changes = self.changes.get((work.student, work.assignment), ())
         try:
             page = feedback_page(work, changes, self.late)
-            grades_table([work], {(work.student, work.assignment): self.mark(work)})
+            marks = {(work.student, work.assignment): self.mark(work)}
+            grades_table([work], marks)
+            overview_page([work], marks, [], self.course)
         except Exception as error:
             print(f"  the result of {work.student} cannot be read: {error!r}", flush=True)
             work.result = {"ungraded": True, "problem": TROUBLE}
