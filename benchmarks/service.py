@@ -11,11 +11,14 @@ service_load.py, a process of its own, so that what it costs is not the service'
 both share the machine, which is said where the numbers are.
 
 Other programs run on the machine, too. So what is claimed is about queries for each second of a
-process's own CPU time, which others disturb little; rates by the clock stand beside it. Either is
-divided by what the bare loop did just before and just after, and intervals are over rounds. The
-number of clients is chosen on the rounds in which all are tried; what is claimed about it comes
-from further rounds of its own, all of them. On a busy machine rates by the clock flatter the
-service: a process that waits for the network is let in sooner than one that computes all the time.
+process's own CPU time; rates by the clock stand beside it. The bare loop's CPU time is steady; the
+service's moves with how many requests have come together when it is let in, so it varies with the
+machine's load, too. It leaves out the time in which a process only waits. Either is divided by what
+the bare loop did just before and just after, and intervals are over rounds. The number of clients
+is chosen on the rounds in which all are tried; what is claimed about it comes from further rounds
+of its own, all of them. On a busy machine rates by the clock may flatter the service: a process
+that waits for the network may be let in sooner than one that computes all the time. The number of
+clients of pictures serves for the overload alone.
 """
 
 import argparse
@@ -448,7 +451,7 @@ def overload(bench, kind, clients):
             "unsent": told["unsent"], "answered": told["answered"],
             "refused_share": told["refused"] / asked, "p50_served": told["p50"],
             "p99_served": told["p99"], "p99_refused": told["refusals"]["p99"],
-            "p99_alone": quiet["p99"], "other_errors": 0}
+            "p99_alone": quiet["p99"]}
 
 
 def judge(bench, clients, n_rounds):
