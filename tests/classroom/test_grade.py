@@ -417,6 +417,35 @@ def test_who_handed_in_nothing_has_a_page_only_with_words_of_the_instructor(
     assert "The points of 3 written answers to be graded by hand are not in it yet." in told
 
 
+def test_only_settings_that_are_right_are_remembered(pretend, tmp_path, monkeypatch):
+    folder, _ = pretend
+    (tmp_path / "go").touch()
+    (tmp_path / "list.csv").write_text("Student,ID,Section,Essay,Week one\nada,1,,,\n")
+
+    def grade_with(**settings):
+        for name in ("ROSTER", "COLUMN", "LATE"):
+            monkeypatch.setenv(name, settings.get(name, ""))
+        grade_folder(folder, "")
+    upload = tmp_path / "week1-graded" / "upload-canvas.csv"
+    right = {"ROSTER": str(tmp_path / "list.csv"), "COLUMN": "Week one"}
+    for wrong in ({"ROSTER": __file__}, {"COLUMN": "Week two"}, {"LATE": "10%"}):
+        with pytest.raises(SystemExit, match=next(iter(wrong))):
+            grade_with(**right | wrong)
+    grade_with()
+    assert not upload.exists()
+    grade_with(**right)
+    upload.unlink()
+    with pytest.raises(SystemExit, match="COLUMN='Week two' must be"):
+        grade_with(COLUMN="Week two")
+    grade_with()
+    assert "ada,1,,,2\n" in upload.read_text()
+    with pytest.raises(SystemExit, match="Say which column"):
+        grade_with(COLUMN="none")
+    upload.unlink()
+    grade_with(ROSTER="none")
+    assert not upload.exists()
+
+
 def test_another_run_into_the_same_folder_waits(pretend, tmp_path):
     folder, graded = pretend
     (tmp_path / "go").touch()

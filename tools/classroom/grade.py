@@ -138,13 +138,11 @@ def prepare(run, overrides):
     if roster:      # tools/make.py has made a path of "none" as well
         roster = Path(roster).expanduser().resolve()
         roster = "none" if roster.name == "none" else str(roster)
-    roster = setting("ROSTER", roster)
-    column = setting("COLUMN", column)
-    if roster and roster != "none":
+    roster, column = setting("ROSTER", roster), setting("COLUMN", column)
+    if roster:
         add_roster(run, roster, column)
-    late = os.environ.get("LATE", "")
-    parse_late(late)                # before it is remembered
-    run.late = parse_late(setting("LATE", late))
+    run.late = parse_late(setting("LATE", os.environ.get("LATE", "")))
+    run.results.save_settings()
     if not overrides.exists():
         overrides.write_text(TEMPLATE, encoding="utf8")
         print(f"For points and comments by hand: {overrides}")

@@ -83,14 +83,18 @@ class Results:
         os.replace(new, self.state / name)
 
     def setting(self, name, wanted):
-        """The value of a setting: the one that is given, or else that of earlier runs."""
+        """The value of a setting: the one that is given, or else that of earlier runs.
+
+        Later runs know of it once settings are saved, which waits until all are found to be right.
+        """
         value = wanted or self.settings.get(name, "")
         if value not in ("", "none") and not wanted:
             print(f"{name} is as it was in the last run: {value}")
-        if value != self.settings.get(name, ""):
-            self.settings[name] = value
-            self.save("settings.json", self.settings)
-        return value
+        self.settings[name] = value
+        return "" if value == "none" else value
+
+    def save_settings(self):
+        self.save("settings.json", self.settings)
 
     def recall(self, submission):
         """Take over the result of an earlier run, if the same file was graded then."""
