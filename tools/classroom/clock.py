@@ -19,7 +19,7 @@ LONGEST = 480           # seconds by the clock on the wall, whatever the machine
 GRACE = 15              # seconds that a cell has to stop when it is told to
 MEMORY = 6 * 2**30      # bytes that all processes of a kernel may have together
 TICK = 0.3
-ROUNDS = 5              # in which new children are looked for
+ROUNDS = 4              # in which new children are looked for
 
 
 class Processes:
@@ -57,10 +57,15 @@ class Processes:
         return seconds, size
 
     def interrupt(self):
-        """Ask the cell to stop, and end what it has started, also where that starts more.
+        """Ask the cell to stop, and end what it has started, also what it starts meanwhile."""
+        self.end_others(signal.SIGINT)
+        for _ in range(ROUNDS):
+            time.sleep(TICK)
+            self.end_others()
 
-        All stand still before the first is ended, so that none can take its place.
-        """
+    def end_others(self, kind=None):
+        """End all but the kernel, which gets a signal. They stand still before the first is ended,
+        so that none can take its place."""
         if os.name == "posix":
             kill(self.kernel, signal.SIGSTOP)
             standing = set()
@@ -72,7 +77,8 @@ class Processes:
         for process in self.others():
             kill(process)
         if os.name == "posix":
-            kill(self.kernel, signal.SIGINT)
+            if kind:
+                kill(self.kernel, kind)
             kill(self.kernel, signal.SIGCONT)
 
     def end(self):
