@@ -56,8 +56,7 @@ def choose_course(wanted, submissions):
 
     wanted : the course that the instructor names, or "". A notebook of another course that was
     made here is graded with that one; of a course that is not here, it gets a result that says so.
-    Leaves with a message where nothing tells which course it should be, or where all notebooks
-    belong to other ones.
+    Leaves with a message where nothing tells which course it is, or all belong to other ones.
     """
     courses = made_courses()
     told = [course_of(submission, courses) for submission in submissions]

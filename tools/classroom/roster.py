@@ -35,7 +35,8 @@ NO_POINTS = re.compile(r"(?i)(current|final|override|unposted).*(score|points|gr
                        r"|^notes?$")
 UNCLEAR = ("ROSTER must be a class list as Canvas or Moodle gives it, in English: the gradebook's "
            "export of Canvas (Student, ID, …, Section), or Moodle's grading worksheet "
-           "(Identifier, …, Grade), grades export or list of participants (First name, Last name, …).")
+           "(Identifier, …, Grade), grades export or list of participants (First name, Last name, "
+           "…).")
 
 
 @dataclass

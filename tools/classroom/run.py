@@ -38,7 +38,7 @@ class Run:
         return mark(work, self.changes.get((work.student, work.assignment), ()), self.late)
 
     def write_page(self, work):
-        """Write the page of feedback. A result of which no page or table can be made is dropped."""
+        """Write the page of feedback. A result of which no page or table can be made goes."""
         changes = self.changes.get((work.student, work.assignment), ())
         try:
             page = feedback_page(work, changes, self.late)
