@@ -39,7 +39,7 @@ from mmfuse_utils.data.pictures import load_images
 from mmfuse_utils.vision import BATCH_SIZE, extract_features, load_ahead, load_backbone
 
 OUTPUT = Path(__file__).with_suffix(".json")
-SIZES, ROUNDS, TOLERANCE = (64, 256), 3, 1e-5
+SIZES, ROUNDS, TOLERANCE = (64, 256, 1024), 3, 1e-5
 TRIES = 4
 PARTS, BATCH = 8, 32                # files of the list of pictures; pictures an actor takes at once
 WAYS = ("loop.1", "ray.1", "loop.2", "ray.2")       # .1, .2: workers, each with one thread
