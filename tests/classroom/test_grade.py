@@ -467,3 +467,13 @@ def test_jobs_are_a_number_or_as_many_as_there_are_cores(monkeypatch):
     for wrong in ("0", "-1", "two", "1000", "1.5"):
         with pytest.raises(SystemExit, match=f"JOBS must be a number from 1 to 64; got '{wrong}'"):
             jobs(wrong)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"late": "10%', b"\xff\xfe"])
+def test_damaged_settings_are_told_and_not_forgotten(tmp_path, content):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "settings.json").write_bytes(content)
+    with pytest.raises(SystemExit, match="settings.json cannot be read"):
+        Results(tmp_path)
+    (tmp_path / "state" / "settings.json").unlink()
+    assert Results(tmp_path).settings == {}

@@ -70,11 +70,20 @@ class Results:
         self.settings = self.load("settings.json")
 
     def load(self, name):
-        """A dictionary from a JSON file; {} where there is none that can be read."""
-        with contextlib.suppress(OSError, ValueError):
-            told = json.loads((self.state / name).read_bytes())
-            return told if isinstance(told, dict) else {}
-        return {}
+        """A dictionary from a JSON file; {} where there is none. Leaves where it is damaged.
+
+        To go on without the settings would forget a late policy, and grade otherwise, in silence.
+        """
+        path = self.state / name
+        try:
+            told = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            sys.exit(f"{path} cannot be read ({error}). It holds what earlier runs have noted. "
+                     "Bring it back from a copy, or move it elsewhere and give LATE, ROSTER and "
+                     "COLUMN anew. Nothing was changed.")
+        return told
 
     def save(self, name, told):
         """Write a dictionary to a JSON file in one step."""
