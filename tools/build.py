@@ -3,7 +3,8 @@
 The sources are staged in `_build/source/`: `book/` at its top, the executed notebooks below
 `notebooks/`, and the scripts that a page needs to work without a network. Links between the two
 are written as they are in the repository (`../notebooks/…`, `../book/…`) and follow the move. The
-picture on the first page is drawn anew by `tools/hero.py`.
+picture on the first page is drawn anew by `tools/hero.py`; the interactive parts are bundled from
+`book/_live/`, and their data made by the scripts in `tools/live/`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import yaml
 from collect import RESULTS
 from environment import ask
 from execute import EXECUTED, ROOT
+from javascript import NODE, bundle
 from keys import list_notebooks
 from pages import make_page, numbered_files
 
@@ -28,6 +30,7 @@ from mmfuse_utils.data.sources import SOURCES, package_path
 SOURCE, SITE, STAMP = (Path("_build", name) for name in ("source", "html", "site-key"))
 MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions", "a11y", "sre")
 HERO = Path(__file__).resolve().parent / "hero.py"
+LIVE_DATA = HERO.with_name("live")      # a script for each set of data that a page loads
 
 
 def site_key(root):
@@ -38,7 +41,8 @@ def site_key(root):
     tools = Path(__file__).resolve().parent
     inputs += [root / RESULTS, root / "requirements-dev.txt", tools / "build.py", HERO,
                tools / "pages.py",
-               root / "mmfuse_utils" / "data" / "sources.py"]
+               root / "mmfuse_utils" / "data" / "sources.py", tools / "javascript.py",
+               NODE / "package-lock.json", *LIVE_DATA.glob("*.py")]
     digest = hashlib.sha256(str(repository_url(root)).encode())
     for path in sorted(inputs):
         digest.update(path.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -80,6 +84,7 @@ def stage(root):
     subprocess.run([sys.executable, str(HERO), str(source / "_static")], check=True)
     stage_config(root, source)
     stage_scripts(source / "_vendor")
+    stage_live(source)
 
 
 def stage_notebooks(root, source):
@@ -106,6 +111,15 @@ def stage_scripts(folder):
     (folder / "plotly").mkdir()
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     shutil.copyfile(script, folder / "plotly" / "plotly.min.js")
+
+
+def stage_live(source):
+    """Bundle the interactive parts and make their data, for `_static/live/` of the site."""
+    target = source / "_vendor" / "live"
+    bundle(source / "_live", target)
+    shutil.rmtree(source / "_live")
+    for script in sorted(LIVE_DATA.glob("*.py")):
+        subprocess.run([sys.executable, str(script), str(target / "data")], check=True)
 
 
 def run_sphinx(root):

@@ -3,7 +3,8 @@
 Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key, or
             "points" for a difference of shares;
             {recorded}`key`, the date of the benchmark that the number was read from
-Directives  {ledger-table} and {sources-table}
+Directives  {ledger-table} and {sources-table};
+            {live} name, an interactive part from _live/name.js, over what stands there without it
 Links       the first use of each term of the glossary in a chapter
 Redirects   from old addresses to new ones, as in moved.yml
 """
@@ -136,6 +137,24 @@ class SourcesTable(MarkdownDirective):
         return [*lines, f"| Together | | | | | {total / 1e6:.0f} MB |"]
 
 
+class Live(SphinxDirective):
+    """{live} name: an interactive part. Its content is what is shown until its script has run, and
+    where scripts do not run."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self):
+        name = self.arguments[0]
+        up = "../" * self.env.docname.count("/")
+        container = nodes.container()
+        self.state.nested_parse(self.content, self.content_offset, container)
+        return [nodes.raw("", f'<div class="mmfuse-live" data-live="{name}">', format="html"),
+                container,
+                nodes.raw("", f'</div><script defer src="{up}_static/live/{name}.js"></script>',
+                          format="html")]
+
+
 def glossary_entries(env):
     """Each form of each term of the glossary, in small letters: (place, definition).
 
@@ -234,6 +253,7 @@ def setup(app):
     app.add_role("recorded", Recorded())
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("sources-table", SourcesTable)
+    app.add_directive("live", Live)
     app.connect("config-inited", add_local_scripts)
     app.connect("doctree-resolved", link_terms)
     app.connect("build-finished", drop_font_preloads)

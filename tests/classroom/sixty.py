@@ -142,9 +142,9 @@ def hostile(place):
     """{student: (notebook, points)} of who reaches for the machine. place : words for a format."""
     a, full, second = attacks, points(), points(without=["task2"])
     inside = {"busy": a.BUSY, "daemon": a.DAEMON, "deletes": DELETE.format(**place),
-              "floods": a.FLOOD, "kills": a.KILL_ALL, "memory": MEMORY,
+              "floods": a.FLOOD, "forks": FORK, "kills": a.KILL_ALL, "memory": MEMORY,
               "prints": PRINT, "shell": a.SHELL, "stops": a.STOP_SELF}
-    ends = {"breaks": BREAK.format(harm=SEEK), "forks": FORK, "segfault": a.SEGFAULT,
+    ends = {"breaks": BREAK.format(harm=SEEK), "segfault": a.SEGFAULT,
             "stubborn": STUBBORN}
     # In the answer to task 2 they stop it where they get anywhere, so that its points tell.
     tell = {"keys": a.LEAVES_KEY, "keys-2": a.LEAVES_KEY, "last": a.GOES_LAST, "links": a.LINKS,

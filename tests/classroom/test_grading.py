@@ -40,7 +40,7 @@ def hand_in(folder, port, without=()):
         "exits": (begin_with("import os\nos._exit(0)"), 0, "Python ended"),
         "deletes": (begin_with(DELETE.format(**here)), full, ""),
         "disarms": (disarmed(), 0, ""),
-        "forks": (begin_with(FORK), 0, "did not stop when it was told to"),
+        "forks": (begin_with(FORK), full, ""),
         "imports": (solved(task2="import sklearn\n" + right_answer("task2")), second, ""),
         "improved": (improved(), full, ""),
         "loops": (solved(task2="while True:\n    pass"), second, ""),

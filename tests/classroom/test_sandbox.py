@@ -315,7 +315,7 @@ def test_sleep_and_the_work_of_children_count():
 
 @pytest.mark.parametrize(("used", "spent", "size", "late", "told"), [
     (CELL_SECONDS - 1, 0, 0, set(), ""), (CELL_SECONDS + 1, 0, 0, set(), "interrupted"),
-    (CELL_SECONDS + 1, 0, 0, {3}, ""),
+    (CELL_SECONDS + 1, 0, 0, {3}, "interrupted"),
     (CELL_SECONDS + GRACE + 1, 0, 0, {3}, "longer than 30 seconds in your cell for task 2, and"),
     (5, SECONDS - 4, 0, set(), "longer than 120 seconds in all, and was ended in your cell"),
     (5, 0, MEMORY + 1, set(), "more than 6 gigabytes of memory in your cell for task 2")])

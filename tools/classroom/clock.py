@@ -57,13 +57,16 @@ class Processes:
         return seconds, size
 
     def interrupt(self):
-        """Ask the cell to stop, and end what it has started, also what it starts meanwhile."""
-        self.end_others(signal.SIGINT)
-        for _ in range(ROUNDS):
-            time.sleep(TICK)
-            self.end_others()
+        """Ask the cell to stop, and end what it has started, also what it starts meanwhile.
 
-    def end_others(self, kind=None):
+        Asked once, a cell that forks may not hear: Python drops what is raised in its hooks
+        around a fork. A kernel that has stopped already does not mind being asked again.
+        """
+        for _ in range(ROUNDS):
+            self.end_others(signal.SIGINT)
+            time.sleep(TICK)
+
+    def end_others(self, kind):
         """End all but the kernel, which gets a signal. They stand still before the first is ended,
         so that none can take its place."""
         if os.name == "posix":
@@ -77,8 +80,7 @@ class Processes:
         for process in self.others():
             kill(process)
         if os.name == "posix":
-            if kind:
-                kill(self.kernel, kind)
+            kill(self.kernel, kind)
             kill(self.kernel, signal.SIGCONT)
 
     def end(self):
@@ -142,6 +144,8 @@ class Clock(threading.Thread):
         elif self.processes.taken()[1] > MEMORY:
             self.stop(f"Your code took more than {MEMORY // 2**30} gigabytes of memory in "
                       f"{self.what}")
+        elif self.cell in self.late:
+            self.processes.interrupt()
 
     def run(self):
         while not self.over.wait(TICK):
