@@ -25,9 +25,14 @@ from javascript import NODE, bundle
 from keys import list_notebooks
 from pages import make_page, numbered_files
 
-from mmfuse_utils.data.sources import SOURCES, package_path
+from mmfuse_utils.data.sources import Source, fetched
 
 SOURCE, SITE, STAMP = (Path("_build", name) for name in ("source", "html", "site-key"))
+MATHJAX = Source(
+    "mathjax", "3.2.2",
+    "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1v"
+    "O+geW0OhGw==", 6132118, "Apache-2.0", "The MathJax Consortium",
+    "Formulas in the built book")
 MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions", "a11y", "sre")
 HERO = Path(__file__).resolve().parent / "hero.py"
 LIVE_DATA = HERO.with_name("live")      # a script for each set of data that a page loads
@@ -100,7 +105,7 @@ def stage_notebooks(root, source):
 
 def stage_scripts(folder):
     """Copy the scripts that pages load: MathJax from its package, plotly from its wheel."""
-    mathjax = package_path("mathjax")
+    mathjax = fetched(MATHJAX)
     # An npm tarball holds one folder called package.
     es5 = next(path for path in (mathjax / "es5", mathjax / "package" / "es5") if path.exists())
     for part in MATHJAX_PARTS:

@@ -92,11 +92,6 @@ SOURCES = {
         "sha512-GNlNYzd2YtYN3WmC0SUwZsiZs++IS3G1jogodeD8cxiiUfq3mmU8bUn3BAhSsPmVlOlL0loRI7Gi"
         "n92V+/uM9g==", 7236098, "CC-BY-SA-4.0", "CC-CEDICT, published by MDBG",
         "Chinese words and their meanings in English"),
-    "mathjax": Source(
-        "mathjax", "3.2.2",
-        "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1v"
-        "O+geW0OhGw==", 6132118, "Apache-2.0", "The MathJax Consortium",
-        "Formulas in the built book"),
 }
 
 
