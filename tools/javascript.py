@@ -8,6 +8,7 @@ neither modules nor fetch; data come from further scripts (see `lib/data.js`).
 """
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -23,33 +24,34 @@ NODE = Path(__file__).resolve().parent / "node"
 TARGET = "es2020"       # what browsers of the last five years read
 
 
-def node_modules():
-    """Folder of the packages, fetched on first use exactly as the lock file says."""
-    lock = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()
-    return keep(cache_dir() / "node" / lock[:16], install) / "node_modules"
+def node_modules(folder=NODE):
+    """Where the packages that a folder pins are, fetched on first use as its lock file says."""
+    lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    place = cache_dir() / "node" / lock[:16]
+    return keep(place, functools.partial(install, folder)) / "node_modules"
 
 
-def install(target):
-    """Fetch the packages into a new folder; leave with a message where that is not possible."""
-    print("Fetching what the pages are made with (about 50 MB) …", flush=True)
+def install(folder, target):
+    """Fetch a folder's packages into a new one; leave with a message where that fails."""
+    print(f"Fetching the npm packages of tools/{folder.name} …", flush=True)
     target.mkdir()
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(NODE / name, target / name)
+        shutil.copyfile(folder / name, target / name)
     result = npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
                  return_completed_process=True, cwd=target, capture_output=True, text=True,
                  encoding="utf8")
     if result.returncode != 0:
-        sys.exit("The packages that the pages are made with could not be fetched. Connect to a "
+        sys.exit(f"The npm packages of tools/{folder.name} could not be fetched. Connect to a "
                  "network (npm reads HTTPS_PROXY) and run the same command again. npm says:\n"
                  + result.stderr.strip())
 
 
-def run_node(script, *arguments, **options):
-    """Run a script in Node with the packages within its reach: what it printed.
+def run_node(script, *arguments, folder=NODE, **options):
+    """Run a script in Node with the packages of a folder within its reach: what it printed.
 
     Leaves with its message where it fails.
     """
-    modules = node_modules()
+    modules = node_modules(folder)
     result = node([str(script), *map(str, arguments)], return_completed_process=True,
                   capture_output=True, text=True, encoding="utf8",
                   env=dict(os.environ, NODE_PATH=str(modules)), **options)
