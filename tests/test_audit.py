@@ -1,4 +1,4 @@
-"""The audit of the site: which pages it measures, medians, goals and report, without Lighthouse."""
+"""The audit of the site without Lighthouse: which pages it measures, medians, goals, report."""
 
 import gzip
 import json

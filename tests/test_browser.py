@@ -1,20 +1,10 @@
 """The built book in a real browser: nothing asked of other sites, no errors, narrow and dark."""
 
-import functools
-import http.server
-import shutil
-import threading
-
 import pytest
 from conftest import SITE, site_pages
-from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.book
 
-# Chromium's own background traffic off; no sandbox, since tests may run as root.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Elements that reach beyond the window although nothing around them scrolls or hides them.
 OVERFLOWING = """() => [...document.querySelectorAll(".bd-article *")].filter(element => {
   if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
@@ -46,60 +36,6 @@ SMALL = """() => {
 CUT_FORMULAS = """() => [...document.querySelectorAll("mjx-container[display=true]")]
   .filter(box => box.scrollWidth > box.clientWidth + 2).map(box => box.parentElement.innerText)"""
 every_page = pytest.mark.parametrize("page", site_pages())
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        """Say nothing: a test's output is for its failure."""
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    """Address of a server on this machine that serves the site."""
-    handler = functools.partial(QuietHandler, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine, so the pages were not opened in a browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open an address and return the page; afterwards it must have had nothing to complain of."""
-    complaints, contexts = [], []
-
-    def note_console(message):
-        if message.type == "error":
-            complaints.append(f"console: {message.text}")
-
-    def note_request(request):
-        if not request.url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:")):
-            complaints.append(f"outside request: {request.url}")
-
-    def start(url, width=1280, **settings):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **settings))
-        page = contexts[-1].new_page()
-        page.on("console", note_console)
-        page.on("pageerror", lambda error: complaints.append(f"page error: {error}"))
-        page.on("request", note_request)
-        page.goto(url, wait_until="load")
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def wait_for_mathematics(page):

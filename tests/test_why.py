@@ -11,7 +11,6 @@ from conftest import ROOT, SITE
 from gensim.models import KeyedVectors
 from scipy.stats import spearmanr
 from sklearn.metrics.pairwise import rbf_kernel
-from test_browser import browser, open_page  # noqa: F401  (fixtures)
 
 from mmfuse_utils.fusion import KernelMap, RidgeMap
 

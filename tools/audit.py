@@ -1,4 +1,4 @@
-"""How fast and how accessible the built site is on a phone, by Lighthouse: `python tools/audit.py`.
+"""How fast and accessible the built site is on a phone, by Lighthouse: `python tools/audit.py`.
 
 The site is copied to a temporary folder, compressed there as a host keeps it, and served to this
 machine alone. Lighthouse (its version and http-server's are pinned in `tools/lighthouse/`) opens

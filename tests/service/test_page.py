@@ -12,7 +12,6 @@ import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from test_browser import browser as browser     # the same Chromium, started in the same way
 
 from mmfuse_utils.data.sources import Source, fetched
 

@@ -1,5 +1,5 @@
 // node measure.cjs FOLDER PAGE RUNS: serves FOLDER on this machine alone, measures PAGE with
-// Lighthouse (its mobile profile) RUNS times, each in a new browser, and prints the numbers as JSON.
+// Lighthouse (mobile profile) RUNS times, each in a new browser, and prints the numbers as JSON.
 "use strict";
 const { pathToFileURL } = require("node:url");
 
@@ -9,7 +9,8 @@ const FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-qui
                "--disable-component-update"];
 const CATEGORIES = ["performance", "accessibility", "best-practices", "seo"];
 
-function load(name) {       // packages of modules, found by NODE_PATH, which `import` does not read
+// Packages of modules, found by way of NODE_PATH, which `import` itself does not read.
+function load(name) {
   return import(pathToFileURL(require.resolve(name)));
 }
 
