@@ -15,7 +15,7 @@ import attacks
 import psutil
 import pytest
 import sandbox
-from clock import CELL_SECONDS, GRACE, LONGEST, MEMORY, SECONDS, Clock, Processes
+from clock import CELL_SECONDS, LONGEST, MEMORY, SECONDS, TIMES, Clock, Processes
 from conftest import ROOT
 from handed_in import OPEN_FILES, as_ordinary_user
 from sandbox import bubblewrap_works, isolate
@@ -313,13 +313,13 @@ def test_sleep_and_the_work_of_children_count():
         asleep.kill()
 
 
-@pytest.mark.parametrize(("used", "spent", "size", "late", "told"), [
-    (CELL_SECONDS - 1, 0, 0, set(), ""), (CELL_SECONDS + 1, 0, 0, set(), "interrupted"),
-    (CELL_SECONDS + 1, 0, 0, {3}, "interrupted"),
-    (CELL_SECONDS + GRACE + 1, 0, 0, {3}, "longer than 30 seconds in your cell for task 2, and"),
-    (5, SECONDS - 4, 0, set(), "longer than 120 seconds in all, and was ended in your cell"),
-    (5, 0, MEMORY + 1, set(), "more than 6 gigabytes of memory in your cell for task 2")])
-def test_each_limit_is_said_in_plain_words(used, spent, size, late, told, monkeypatch):
+@pytest.mark.parametrize(("used", "spent", "size", "times", "said"), [
+    (CELL_SECONDS - 1, 0, 0, 0, ""), (CELL_SECONDS + 1, 0, 0, 0, "interrupted"),
+    (5, 0, 0, TIMES - 1, "interrupted"),
+    (CELL_SECONDS + 1, 0, 0, TIMES, "longer than 30 seconds in your cell for task 2, and"),
+    (5, SECONDS - 4, 0, 0, "longer than 120 seconds in all, and was ended in your cell"),
+    (5, 0, MEMORY + 1, 0, "more than 6 gigabytes of memory in your cell for task 2")])
+def test_each_limit_is_said_in_plain_words(used, spent, size, times, said, monkeypatch):
     ended = []
     processes = SimpleNamespace(waited=lambda: 0.0, taken=lambda: (0.0, size),
                                 interrupt=lambda: ended.append("interrupted"),
@@ -327,10 +327,11 @@ def test_each_limit_is_said_in_plain_words(used, spent, size, late, told, monkey
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)
     clock = Clock(processes)
     clock.begin(3, "your cell for task 2", counts=True)
-    clock.spent, clock.late = spent, late
+    clock.spent, clock.told = spent, times
     monkeypatch.setattr(clock, "used", lambda: used)
     clock.look()
-    assert (told in clock.stopped) if told != "interrupted" else ended == ["interrupted"]
+    assert (said in clock.stopped) if said != "interrupted" else ended == ["interrupted"]
+    assert clock.late == ({3} if said == "interrupted" else set())
     assert bool(clock.stopped) == (ended == ["ended"])
 
 

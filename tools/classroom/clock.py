@@ -16,7 +16,7 @@ import psutil
 
 CELL_SECONDS, SECONDS = 30, 120
 LONGEST = 480           # seconds by the clock on the wall, whatever the machine does
-GRACE = 15              # seconds that a cell has to stop when it is told to
+TIMES = 10              # that a cell is told to stop before its kernel is ended, a second apart
 MEMORY = 6 * 2**30      # bytes that all processes of a kernel may have together
 TICK = 0.3
 ROUNDS = 4              # in which new children are looked for
@@ -60,7 +60,7 @@ class Processes:
         """Ask the cell to stop, and end what it has started, also what it starts meanwhile.
 
         Asked once, a cell that forks may not hear: Python drops what is raised in its hooks
-        around a fork. A kernel that has stopped already does not mind being asked again.
+        around a fork. A kernel whose cell has ended does not mind being asked again.
         """
         for _ in range(ROUNDS):
             self.end_others(signal.SIGINT)
@@ -109,7 +109,7 @@ class Clock(threading.Thread):
     def begin(self, cell, what, counts):
         """A cell starts. what : its place in words. counts : whether its time adds to the sum."""
         with self.lock:
-            self.cell, self.what, self.counts = cell, what, counts
+            self.cell, self.what, self.counts, self.told = cell, what, counts, 0
             self.marks = (time.monotonic(), self.processes.waited(), self.processes.taken()[0])
 
     def done(self):
@@ -129,13 +129,18 @@ class Clock(threading.Thread):
         self.stopped = self.stopped or why
         self.processes.end()
 
+    def tell_to_stop(self):
+        """How often counts, not how long: on a busy machine a cell may not have heard yet."""
+        self.told += 1
+        self.late.add(self.cell)
+        self.processes.interrupt()
+
     def look(self):
         """End what is over a limit."""
         used, sum_of_all = self.used(), self.spent
-        if self.cell not in self.late and used > CELL_SECONDS:
-            self.late.add(self.cell)
-            self.processes.interrupt()
-        elif used > CELL_SECONDS + GRACE:
+        if self.told == 0 and used > CELL_SECONDS:
+            self.tell_to_stop()
+        elif self.told == TIMES:
             self.stop(f"Your code ran longer than {CELL_SECONDS} seconds in {self.what}, and did "
                       "not stop when it was told to")
         elif self.counts and sum_of_all + used > SECONDS:
@@ -144,8 +149,8 @@ class Clock(threading.Thread):
         elif self.processes.taken()[1] > MEMORY:
             self.stop(f"Your code took more than {MEMORY // 2**30} gigabytes of memory in "
                       f"{self.what}")
-        elif self.cell in self.late:
-            self.processes.interrupt()
+        elif self.told:
+            self.tell_to_stop()
 
     def run(self):
         while not self.over.wait(TICK):
