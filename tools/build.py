@@ -18,9 +18,9 @@ from pathlib import Path
 
 import plotly
 import yaml
-from collect import RESULTS
+from collect import RESULTS, collect_verdicts
 from environment import ask
-from execute import EXECUTED, ROOT
+from execute import EXECUTED, ROOT, write_json
 from javascript import NODE, bundle
 from keys import list_notebooks
 from pages import make_page, numbered_files
@@ -45,7 +45,7 @@ def site_key(root):
     inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
     tools = Path(__file__).resolve().parent
     inputs += [root / RESULTS, root / "requirements-dev.txt", tools / "build.py", HERO,
-               tools / "pages.py",
+               tools / "pages.py", tools / "collect.py",
                root / "mmfuse_utils" / "data" / "sources.py", tools / "javascript.py",
                NODE / "package-lock.json", *LIVE_DATA.glob("*.py")]
     digest = hashlib.sha256(str(repository_url(root)).encode())
@@ -93,14 +93,16 @@ def stage(root):
 
 
 def stage_notebooks(root, source):
-    """Write each executed notebook as the page that the book shows."""
+    """Write each executed notebook as the page that the book shows, and the verdicts of all."""
     numbers = numbered_files(yaml.safe_load((source / "_toc.yml").read_text(encoding="utf8")))
     results = json.loads((source / "results.json").read_text(encoding="utf8"))
-    for path in list_notebooks(root):
-        text = (root / EXECUTED / path.name).read_text(encoding="utf8")
-        page = make_page(text, numbers[f"notebooks/{path.stem}"],
-                         results[f"time.{path.stem}"]["value"])
-        (source / "notebooks" / path.name).write_text(page, encoding="utf8")
+    texts = {path.stem: (root / EXECUTED / path.name).read_text(encoding="utf8")
+             for path in list_notebooks(root)}
+    for name, text in texts.items():
+        page = make_page(text, numbers[f"notebooks/{name}"], results[f"time.{name}"]["value"])
+        (source / "notebooks" / f"{name}.ipynb").write_text(page, encoding="utf8")
+    write_json(source / "verdicts.json", collect_verdicts(
+        {name: json.loads(text) for name, text in texts.items()}))
 
 
 def stage_scripts(folder):

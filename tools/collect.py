@@ -2,6 +2,7 @@
 
 Writes `_build/results.json`: {key: what `record` was given, and "notebook"}. The seconds each
 notebook took, from the time stamps of its cells, are entries too: "time.01_skipgram_mathematics".
+The verdicts are collected as well, when `tools/build.py` asks for them.
 """
 
 import argparse
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from execute import EXECUTED, ROOT, find_stale, write_json
 from keys import list_notebooks
+from pages import verdict_places
 
-from mmfuse_utils.ledger import MIME, result
+from mmfuse_utils.ledger import MIME, VERDICT_MIME, result
 
 RESULTS = Path("_build", "results.json")
 
@@ -56,6 +58,21 @@ def collect(notebooks):
             raise ValueError(f"The ledger keys time.* are kept for the notebooks' own seconds; "
                              f"rename time.{name}.")
     return results
+
+
+def collect_verdicts(notebooks):
+    """What each `verdict` of notebooks given as {name: content} displayed, in order.
+
+    Added are "notebook", the "title" of the chapter, and "place", the anchor on its page.
+    """
+    verdicts = []
+    for name, notebook in notebooks.items():
+        title = "".join(notebook["cells"][0]["source"]).split("\n")[0].removeprefix("# ")
+        for cell in notebook["cells"]:
+            verdicts += [output["data"][VERDICT_MIME]
+                         | {"notebook": name, "title": title, "place": place}
+                         for place, output in verdict_places(cell)]
+    return verdicts
 
 
 def main():

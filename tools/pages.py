@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 
-from mmfuse_utils.ledger import MIME
+from mmfuse_utils.ledger import MIME, VERDICT_MIME
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 WORDS_PER_MINUTE, LINES_PER_MINUTE = 200, 15
@@ -37,6 +37,7 @@ def make_page(text, number, seconds):
             cell["source"] = cell["source"].replace("../book/", "../")
             continue
         name_folds(cell)
+        name_verdicts(cell)
         cell["outputs"] = join_streams(cell["outputs"])
         for output in cell["outputs"]:
             figures = arrange_output(output, number, figures)
@@ -74,6 +75,22 @@ def name_folds(cell):
     name = ("Solution" if "hide-cell" in tags(cell) else
             "Words of the figures and messages" if "words" in tags(cell) else "Code")
     cell["metadata"]["mystnb"] = {"code_prompt_show": name, "code_prompt_hide": name}
+
+
+def verdict_places(cell):
+    """(place, output) of each verdict of a cell, where the place is its anchor on the page: it
+    stays as long as the cell keeps its name and its order of verdicts, whatever their words."""
+    verdicts = [output for output in cell.get("outputs", [])
+                if VERDICT_MIME in output.get("data", {})]
+    return [(f"claim-{cell['id']}-{number}", output)
+            for number, output in enumerate(verdicts, start=1)]
+
+
+def name_verdicts(cell):
+    """Give each verdict of a cell its place, to which the page of all claims leads."""
+    for place, output in verdict_places(cell):
+        box = "".join(output["data"]["text/markdown"])
+        output["data"]["text/markdown"] = box.replace("<div ", f'<div id="{place}" ', 1)
 
 
 def join_streams(outputs):

@@ -3,7 +3,8 @@
 Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key, or
             "points" for a difference of shares;
             {recorded}`key`, the date of the benchmark that the number was read from
-Directives  {ledger-table} and {sources-table};
+            {claims}`fails`, how many claims have an outcome (see mmfuse_claims.py)
+Directives  {ledger-table}, {sources-table} and {claims-table};
             {live} name, an interactive part from _live/name.js, over what stands there without it
 Links       the first use of each term of the glossary in a chapter
 Redirects   from old addresses to new ones, as in moved.yml
@@ -16,6 +17,7 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
+from mmfuse_claims import Claims, ClaimsTable
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -251,6 +253,8 @@ def setup(app):
     app.add_role("result", Result())
     app.add_role("interval", Interval())
     app.add_role("recorded", Recorded())
+    app.add_role("claims", Claims())
+    app.add_directive("claims-table", ClaimsTable)
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("sources-table", SourcesTable)
     app.add_directive("live", Live)
