@@ -3,7 +3,7 @@
 Roles       {result}`key:.1%` and {interval}`key:.1%`, with any Python format after the key, or
             "points" for a difference of shares;
             {recorded}`key`, the date of the benchmark that the number was read from
-            {claims}`fails`, how many claims have an outcome (see mmfuse_claims.py)
+            {claims}`fails` and {verdict}`place`, what became of claims (see mmfuse_claims.py)
 Directives  {ledger-table}, {sources-table} and {claims-table};
             {live} name, an interactive part from _live/name.js, over what stands there without it
 Links       the first use of each term of the glossary in a chapter
@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
-from mmfuse_claims import Claims, ClaimsTable
+from mmfuse_claims import Claims, ClaimsTable, Verdict
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -254,6 +254,7 @@ def setup(app):
     app.add_role("interval", Interval())
     app.add_role("recorded", Recorded())
     app.add_role("claims", Claims())
+    app.add_role("verdict", Verdict())
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("sources-table", SourcesTable)

@@ -2,7 +2,8 @@
 
 Directive   {claims-table}: a count of the outcomes, a choice among them, and each claim with its
             numbers, in the order of the chapters
-Role        {claims}`fails`: how many claims have that outcome; `all` for how many there are
+Roles       {claims}`fails`: how many claims have that outcome; `all` for how many there are
+            {verdict}`notebook.place`: the outcome of one claim, as a link to it
 """
 
 import json
@@ -14,10 +15,12 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from mmfuse_utils.ledger import OUTCOMES, Part
 
+logger = logging.getLogger(__name__)
 SHOWN = {"holds": "hold", "fails": "fail", "half true": "are half true",
          "not shown": "are not shown"}
 
@@ -42,6 +45,21 @@ class Claims(SphinxRole):
         verdicts = read_verdicts(self.env)
         counts = count_outcomes(verdicts) | {"all": len(verdicts)}
         return [nodes.inline(text=str(counts[self.text]), classes=["mmfuse-number"])], []
+
+
+class Verdict(SphinxRole):
+    """{verdict}`07_fusion.claim-recipe-verdict-1`: the outcome of a claim, with a link to it."""
+
+    def run(self):
+        outcomes = {claim_place(verdict): verdict["outcome"]
+                    for verdict in read_verdicts(self.env)}
+        if self.text not in outcomes:
+            logger.warning("claims: there is no verdict at %r", self.text,
+                           location=self.get_location())
+            return [nodes.inline(text="?")], []
+        page = self.env.app.builder.get_relative_uri(self.env.docname, "claims")
+        return [nodes.reference("", outcomes[self.text], internal=True,
+                                refuri=f"{page}#{self.text}")], []
 
 
 class ClaimsTable(SphinxDirective):
@@ -96,12 +114,16 @@ def css_class(outcome):
     return f"mmfuse-{outcome.replace(' ', '-')}"
 
 
+def claim_place(verdict):
+    """Where a claim stands on the page of all claims."""
+    return f"{verdict['notebook']}.{verdict['place']}"
+
+
 def claim_lines(verdict):
     """A claim in Markdown: outcome, claim, numbers, evidence folded, and where it is measured."""
     notebook, outcome = verdict["notebook"], verdict["outcome"]
-    place = f"{notebook}.{verdict['place']}"
     numbers = [f"- {move_links(part_line(part), notebook)}" for part in verdict["parts"]]
-    return [f'<div class="mmfuse-claim {css_class(outcome)}" id="{place}">', "",
+    return [f'<div class="mmfuse-claim {css_class(outcome)}" id="{claim_place(verdict)}">', "",
             f'<span class="mmfuse-outcome">{outcome}</span> '
             f"{one_line(verdict['claim'], notebook)}", "",
             *numbers, "",
