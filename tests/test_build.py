@@ -20,6 +20,8 @@ def make_repository(folder, remote):
 @pytest.mark.parametrize("remote, url", [
     ("https://github.com/someone/some-book.git", "https://github.com/someone/some-book"),
     ("https://github.com/someone/some-book", "https://github.com/someone/some-book"),
+    ("git@github.com:someone/some-book.git", "https://github.com/someone/some-book"),
+    ("ssh://git@github.com/someone/some-book", "https://github.com/someone/some-book"),
     ("https://user:secret@github.com/someone/some-book.git", None),
     ("/srv/git/book.git", None), ("https://git.example.org/a/b.git", None)])
 def test_buttons_need_a_known_remote(tmp_path, remote, url):

@@ -19,10 +19,11 @@ from pathlib import Path
 import plotly
 import yaml
 from collect import RESULTS, collect_verdicts
-from environment import ask
+from edition import describe_edition, repository_url
 from execute import EXECUTED, ROOT, write_json
 from javascript import NODE, bundle
 from keys import list_notebooks
+from launch import fill_address
 from pages import make_page, numbered_files
 
 from mmfuse_utils.data.sources import Source, fetched
@@ -45,7 +46,8 @@ def site_key(root):
     inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
     tools = Path(__file__).resolve().parent
     inputs += [root / RESULTS, root / "requirements-dev.txt", tools / "build.py", HERO,
-               tools / "pages.py", tools / "collect.py",
+               tools / "pages.py", tools / "collect.py", tools / "edition.py",
+               tools / "launch.py",
                root / "mmfuse_utils" / "data" / "sources.py", tools / "javascript.py",
                NODE / "package-lock.json", *LIVE_DATA.glob("*.py")]
     digest = hashlib.sha256(str(repository_url(root)).encode())
@@ -54,24 +56,22 @@ def site_key(root):
     return digest.hexdigest()
 
 
-def repository_url(root):
-    """Address for the repository buttons: a GitHub remote's https address, else None.
-
-    Only the project's own repository counts, not one that its folder happens to lie in.
-    """
-    remote = ask("git", f"--git-dir={root / '.git'}", "remote", "get-url", "origin") or ""
-    found = re.fullmatch(r"(https://github\.com/[\w.-]+/[\w.-]+?)(\.git)?/?", remote)
-    return found[1] if found else None
-
-
 def stage_config(root, source):
-    """Write the staged configuration, with repository and launch buttons where they lead."""
+    """Write the staged configuration: the edition, and buttons where the repository is known.
+
+    Binder clones the repository. Colab opens the notebook alone, which has the address in its
+    first cell; see launch.py.
+    """
     config = yaml.safe_load((root / "book" / "_config.yml").read_text(encoding="utf8"))
     url = repository_url(root)
     if url:
         config["repository"] = {"url": url, "branch": "main"}
-        config["html"].update(use_repository_button=True, use_issues_button=True)
-        config["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
+        config["html"]["use_repository_button"] = True
+        config["launch_buttons"] = {"colab_url": "https://colab.research.google.com",
+                                    "binderhub_url": "https://mybinder.org",
+                                    "notebook_interface": "jupyterlab"}
+    config["sphinx"]["config"].update(mmfuse_edition=describe_edition(root),
+                                      mmfuse_repository=url or "")
     (source / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf8")
 
 
@@ -100,6 +100,7 @@ def stage_notebooks(root, source):
              for path in list_notebooks(root)}
     for name, text in texts.items():
         page = make_page(text, numbers[f"notebooks/{name}"], results[f"time.{name}"]["value"])
+        page = fill_address(page, repository_url(root))
         (source / "notebooks" / f"{name}.ipynb").write_text(page, encoding="utf8")
     write_json(source / "verdicts.json", collect_verdicts(
         {name: json.loads(text) for name, text in texts.items()}))

@@ -59,7 +59,7 @@ def reading_minutes(cells):
 
 def is_folded(cell):
     """Whether the page folds a cell's code away."""
-    return bool({"hide-input", "hide-cell", "deeper"} & set(tags(cell)))
+    return bool({"hide-input", "hide-cell", "remove-cell", "deeper"} & set(tags(cell)))
 
 
 def add_times(cell, minutes, seconds):
