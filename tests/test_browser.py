@@ -33,21 +33,17 @@ SMALL = """() => {
   });
   return sizes.filter(([size, text]) => size < 8.95 && text.trim());
 }"""
-CUT_FORMULAS = """() => [...document.querySelectorAll("mjx-container[display=true]")]
-  .filter(box => box.scrollWidth > box.clientWidth + 2).map(box => box.parentElement.innerText)"""
+# Formulas that reach beyond their place on the page: a column, or a table that scrolls.
+CUT_FORMULAS = """() => [...document.querySelectorAll(".katex")].filter(formula => {
+  const box = formula.closest("td, p, li, div");
+  return formula.getBoundingClientRect().right > box.getBoundingClientRect().right + 2;
+}).map(formula => formula.querySelector("annotation").textContent)"""
 every_page = pytest.mark.parametrize("page", site_pages())
-
-
-def wait_for_mathematics(page):
-    page.wait_for_function("""() => !document.querySelector(".math") ||
-        (window.MathJax && MathJax.startup && MathJax.startup.promise)""")
-    page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise; }")
 
 
 @every_page
 def test_page_is_whole_on_a_phone(page, address, open_page):
     tab = open_page(f"{address}/{page}", width=390)
-    wait_for_mathematics(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.evaluate(OVERFLOWING) == []
     assert tab.evaluate(SMALL) == []
@@ -57,7 +53,6 @@ def test_page_is_whole_on_a_phone(page, address, open_page):
 @every_page
 def test_nothing_has_to_be_scrolled_sideways_on_a_laptop(page, address, open_page):
     tab = open_page(f"{address}/{page}")
-    wait_for_mathematics(tab)
     assert tab.evaluate(SCROLLING) == []
     assert tab.evaluate(SMALL) == []
 
@@ -113,16 +108,41 @@ def test_a_term_is_linked_to_the_glossary_once_with_its_meaning(address, open_pa
 @every_page
 def test_page_opens_from_the_disk(page, open_page):
     tab = open_page((SITE / page).as_uri(), color_scheme="dark")
-    wait_for_mathematics(tab)
-    assert tab.locator("mjx-merror, [data-mjx-error]").count() == 0
-    assert tab.locator(".math").count() == tab.locator(".math:has(mjx-container)").count()
+    assert tab.locator(".math").count() == tab.locator(".math:has(.katex)").count()
     assert tab.evaluate("document.fonts.ready.then(() => true)")
 
 
-def test_some_page_shows_mathematics(address, open_page):
+def test_formulas_are_shown_once_said_once_and_copied_as_tex(address, open_page):
     tab = open_page(f"{address}/notebooks/01_skipgram_mathematics.html")
-    wait_for_mathematics(tab)
-    assert tab.locator("mjx-container").count() > 5
+    formula = tab.locator(".katex").first
+    assert formula.locator(".katex-html").is_visible()
+    assert formula.locator(".katex-html").get_attribute("aria-hidden") == "true"
+    hidden = formula.locator(".katex-mathml")       # from sight, not from screen readers
+    assert hidden.evaluate("part => part.getBoundingClientRect().width") <= 1
+    copied = tab.evaluate("""() => {
+      const paragraph = document.querySelector("p:has(.katex)");
+      getSelection().selectAllChildren(paragraph);
+      const event = new ClipboardEvent("copy", {clipboardData: new DataTransfer()});
+      document.dispatchEvent(event);
+      const tex = [...paragraph.querySelectorAll("annotation")].map(part => part.textContent);
+      return [event.clipboardData.getData("text/plain"), tex];
+    }""")
+    assert len(copied[1]) > 0
+    for tex in copied[1]:
+        assert f"${tex}$" in copied[0]
+
+
+def test_a_plot_is_drawn_when_it_comes_near_and_follows_the_theme(address, open_page):
+    tab = open_page(f"{address}/notebooks/03_word2vec_gensim.html", color_scheme="dark")
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    plot = tab.locator(".mmfuse-plotly")
+    assert plot.locator("p").inner_text() and not any("plotly" in url for url in asked)
+    plot.scroll_into_view_if_needed()
+    tab.wait_for_selector(".mmfuse-plotly .main-svg")
+    assert any("plotly" in url for url in asked) and plot.locator("p").count() == 0
+    ink = "document.querySelector('.mmfuse-plotly')._fullLayout.font.color"
+    assert tab.evaluate(ink) == tab.evaluate("getComputedStyle(document.body).color")
 
 
 def test_the_theme_button_switches_to_dark(address, open_page):

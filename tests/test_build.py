@@ -1,6 +1,7 @@
 """The site's builder: buttons and staging."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -62,4 +63,6 @@ def test_pages_move_links_and_load_plotly_from_the_site():
     assert staged[0]["source"].endswith("\nSee [it](../glossary.md).")
     page = staged[1]["outputs"][0]["data"]["text/html"]
     assert "A &quot;title&quot;" in page and "another site" not in page
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 1
+    assert json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1]) == [
+        figure["data"], figure["layout"]]

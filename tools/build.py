@@ -4,7 +4,8 @@ The sources are staged in `_build/source/`: `book/` at its top, the executed not
 `notebooks/`, and the scripts that a page needs to work without a network. Links between the two
 are written as they are in the repository (`../notebooks/…`, `../book/…`) and follow the move. The
 picture on the first page is drawn anew by `tools/hero.py`; the interactive parts are bundled from
-`book/_live/`, and their data made by the scripts in `tools/live/`.
+`book/_live/`, and their data made by the scripts in `tools/live/`. What Sphinx writes is made light
+by `tools/lighten.py`.
 """
 
 import argparse
@@ -16,25 +17,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import plotly
 import yaml
 from collect import RESULTS, collect_verdicts
 from edition import describe_edition, repository_url
 from execute import EXECUTED, ROOT, write_json
-from javascript import NODE, bundle
+from javascript import NODE, bundle, node_modules
 from keys import list_notebooks
 from launch import fill_address
+from lighten import lighten
 from pages import make_page, numbered_files
 
-from mmfuse_utils.data.sources import Source, fetched
-
 SOURCE, SITE, STAMP = (Path("_build", name) for name in ("source", "html", "site-key"))
-MATHJAX = Source(
-    "mathjax", "3.2.2",
-    "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1v"
-    "O+geW0OhGw==", 6132118, "Apache-2.0", "The MathJax Consortium",
-    "Formulas in the built book")
-MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions", "a11y", "sre")
 HERO = Path(__file__).resolve().parent / "hero.py"
 LIVE_DATA = HERO.with_name("live")      # a script for each set of data that a page loads
 
@@ -45,11 +38,9 @@ def site_key(root):
               if path.is_file() and "__pycache__" not in path.parts]
     inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
     tools = Path(__file__).resolve().parent
-    inputs += [root / RESULTS, root / "requirements-dev.txt", tools / "build.py", HERO,
-               tools / "pages.py", tools / "collect.py", tools / "edition.py",
-               tools / "launch.py",
-               root / "mmfuse_utils" / "data" / "sources.py", tools / "javascript.py",
-               NODE / "package-lock.json", *LIVE_DATA.glob("*.py")]
+    inputs += [root / RESULTS, root / "requirements-dev.txt", HERO,
+               root / "mmfuse_utils" / "data" / "sources.py", *tools.glob("*.py"),
+               NODE / "package-lock.json", *NODE.glob("*.js"), *LIVE_DATA.glob("*.py")]
     digest = hashlib.sha256(str(repository_url(root)).encode())
     for path in sorted(inputs):
         digest.update(path.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -107,17 +98,9 @@ def stage_notebooks(root, source):
 
 
 def stage_scripts(folder):
-    """Copy the scripts that pages load: MathJax from its package, plotly from its wheel."""
-    mathjax = fetched(MATHJAX)
-    # An npm tarball holds one folder called package.
-    es5 = next(path for path in (mathjax / "es5", mathjax / "package" / "es5") if path.exists())
-    for part in MATHJAX_PARTS:
-        target = folder / "mathjax" / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (es5 / part).is_dir() else shutil.copyfile
-        copy(es5 / part, target)
-    (folder / "plotly").mkdir()
-    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    """Copy the script that draws interactive plots; book.js loads it when one comes near."""
+    (folder / "plotly").mkdir(parents=True)
+    script = node_modules() / "plotly.js-basic-dist-min" / "plotly-basic.min.js"
     shutil.copyfile(script, folder / "plotly" / "plotly.min.js")
 
 
@@ -156,6 +139,7 @@ def main():
         stamp.unlink(missing_ok=True)
         stage(root)
         run_sphinx(root)
+        lighten(root / SITE)
         stamp.write_text(key)
     print(f"The book begins here: {first}")
 

@@ -4,7 +4,6 @@ Adds what only the build knows (reading time, running time, numbers of figures),
 ledger's entries of a section in one folded line, names what is folded, and moves links.
 """
 
-import hashlib
 import html
 import itertools
 import json
@@ -126,14 +125,12 @@ def arrange_output(output, number, figures):
 
 
 def plotly_html(figure):
-    """An interactive figure that loads plotly from the site itself."""
+    """An interactive figure; book.js draws it, with plotly from the site, when it comes near."""
     label = figure["layout"].get("title", {}).get("text") or "Interactive figure"
-    digest = hashlib.sha256(json.dumps(figure, sort_keys=True).encode()).hexdigest()[:12]
     data = json.dumps([figure["data"], figure["layout"]]).replace("</", "<\\/")
-    return (f'<div id="plotly-{digest}" class="mmfuse-plotly" role="img" '
-            f'aria-label="{html.escape(label, quote=True)}"></div>'
-            '<script src="../_static/plotly/plotly.min.js"></script>'
-            f'<script>Plotly.newPlot("plotly-{digest}", ...{data}, {{responsive: true}})</script>')
+    return (f'<div class="mmfuse-plotly" role="img" aria-label="{html.escape(label, quote=True)}">'
+            '<p>This figure is drawn by a script, as soon as you scroll to it.</p>'
+            f'<script type="application/json">{data}</script></div>')
 
 
 def gather_entries(cells):

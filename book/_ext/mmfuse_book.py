@@ -239,14 +239,6 @@ def add_local_scripts(app, config):
     config.html_static_path.append("_vendor")
 
 
-def drop_font_preloads(app, exception):
-    """Take the theme's font preloads out: pages opened from the disk may not use them."""
-    for path in Path(app.outdir).rglob("*.html") if exception is None else []:
-        text = path.read_text(encoding="utf8")
-        lean = re.sub(r'\s*<link rel="preload" as="font"[^>]*>', "", text)
-        path.write_text(lean, encoding="utf8")
-
-
 def setup(app):
     # Jupyter Book always sets this one, for an extension that this book does not load.
     app.add_config_value("comments_config", {}, "html")
@@ -261,6 +253,5 @@ def setup(app):
     app.add_directive("live", Live)
     app.connect("config-inited", add_local_scripts)
     app.connect("doctree-resolved", link_terms)
-    app.connect("build-finished", drop_font_preloads)
     app.connect("build-finished", write_redirects)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

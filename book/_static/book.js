@@ -32,24 +32,97 @@ function addButton(figure) {
 }
 
 // Interactive plots take the page's colors, and follow when the theme changes.
-function colorPlots() {
+function plotColors() {
   const ink = getComputedStyle(document.body).color, line = "rgba(128, 128, 128, 0.35)";
+  return {
+    paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)", "font.color": ink,
+    "xaxis.gridcolor": line, "yaxis.gridcolor": line, "xaxis.zerolinecolor": line,
+    "yaxis.zerolinecolor": line,
+  };
+}
+
+function colorPlots() {
   document.querySelectorAll(".mmfuse-plotly.js-plotly-plot").forEach((plot) => {
-    Plotly.relayout(plot, {
-      paper_bgcolor: "rgba(0, 0, 0, 0)", plot_bgcolor: "rgba(0, 0, 0, 0)", "font.color": ink,
-      "xaxis.gridcolor": line, "yaxis.gridcolor": line, "xaxis.zerolinecolor": line,
-      "yaxis.zerolinecolor": line,
-    });
+    Plotly.relayout(plot, plotColors());
   });
 }
 
+// The script that draws them has a megabyte: it is loaded when the first one comes near.
+function loadPlotly() {
+  loadPlotly.done ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `${document.documentElement.dataset.content_root}_static/plotly/plotly.min.js`;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error("The script that draws this figure did not load."));
+    document.head.append(script);
+  });
+  return loadPlotly.done;
+}
+
+async function drawPlot(plot) {
+  const [data, layout] = JSON.parse(plot.querySelector("script").textContent);
+  const text = plot.querySelector("p");
+  try {
+    await loadPlotly();
+  } catch (error) {
+    text.textContent = `${error.message} Load the page again to have it drawn.`;
+    return;
+  }
+  text.remove();
+  await Plotly.newPlot(plot, data, layout, { responsive: true });
+  await Plotly.relayout(plot, plotColors());
+}
+
+function watchPlots() {
+  const watch = new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+      watch.unobserve(entry.target);
+      drawPlot(entry.target);
+    });
+  }, { rootMargin: "600px" });
+  document.querySelectorAll(".mmfuse-plotly").forEach((plot) => watch.observe(plot));
+}
+
+// A copied formula is its TeX, between dollars.
+function copyFormulas(event) {
+  const selected = window.getSelection();
+  if (selected.isCollapsed) return;
+  const range = selected.getRangeAt(0);
+  // A formula is copied whole: what is not seen of it begins and ends where it does.
+  const [first, last] = [range.startContainer, range.endContainer].map((node) => (
+    (node.parentElement ?? node).closest?.(".katex")));
+  if (first) range.setStartBefore(first);
+  if (last) range.setEndAfter(last);
+  const part = range.cloneContents();
+  const formulas = part.querySelectorAll(".katex");
+  if (formulas.length === 0) return;
+  formulas.forEach((formula) => {
+    const mark = formula.querySelector("math[display=block]") ? "$$" : "$";
+    formula.replaceWith(mark + formula.querySelector("annotation").textContent + mark);
+  });
+  event.clipboardData.setData("text/plain", part.textContent);
+  event.preventDefault();
+}
+
+// Wide tables and listings scroll within themselves; let the keyboard reach those that do. They are
+// looked at once they are laid out: asking before would lay out the whole page.
+function watchWide() {
+  const watch = new ResizeObserver((entries) => {
+    entries.forEach(({ target }) => {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    });
+  });
+  document.querySelectorAll(
+    "div.highlight pre, .mmfuse-scroll, .output pre, .cell_output > .output",
+  ).forEach((box) => watch.observe(box));
+}
+
+document.addEventListener("copy", copyFormulas);
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("figure.mmfuse-figure").forEach(addButton);
-  colorPlots();
+  watchPlots();
+  watchWide();
   new MutationObserver(colorPlots).observe(
     document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  // Wide formulas, tables and listings scroll within themselves; let the keyboard reach them.
-  document.querySelectorAll("div.highlight pre, .mmfuse-scroll").forEach((box) => {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  });
 });

@@ -1,0 +1,64 @@
+"""Make the built site light, page by page and as a whole. Sphinx's own output works, but weighs.
+
+    formulas       typeset here (formulas.py), not in the reader's browser
+    code           without marks that have no color of their own
+    pictures       files, small, sized, loaded when they come near (pictures.py)
+    frame          one style sheet and one script for all pages, without what none of them needs
+                   (frame.py); what a page is about, for search engines
+
+Nothing here changes what a page says.
+"""
+
+import re
+
+from formulas import typeset_pages
+from frame import frame_pages
+from pictures import place_pictures
+
+LISTING = re.compile(r'(?<=<div class="highlight"><pre>).*?(?=</pre></div>)', re.DOTALL)
+TWICE = re.compile(r'<span class="(\w{1,2})">([^<]*)</span><span class="\1">')
+
+
+def lighten(site):
+    """Rewrite all pages of a built site; leaves with a message where a formula is wrong."""
+    pages = typeset_pages(read_pages(site))
+    plain = plain_marks((site / "_static" / "pygments.css").read_text(encoding="utf8"))
+    pages = {name: slim_code(text, plain) for name, text in pages.items()}
+    pages = frame_pages(site, place_pictures(site, pages))
+    for name, text in pages.items():
+        (site / name).write_text(text, encoding="utf8")
+
+
+def read_pages(site):
+    """Texts of the site's pages by name, but for those that only lead to another."""
+    files = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*.html"))}
+    texts = {name: path.read_text(encoding="utf8") for name, path in files.items()
+             if not name.startswith(("_static/", "_sources/"))}
+    return {name: text for name, text in texts.items() if 'id="main-content"' in text}
+
+
+def slim_code(text, plain):
+    """A page whose listings have no marks that do not show, and no two alike in a row.
+
+    A listing of forty lines has a thousand marks; half of them only say "name" or "comma".
+    """
+    unseen = re.compile(rf'<span class="(?:{"|".join(plain)})">([^<]*)</span>')
+
+    def slim(found):
+        listing = unseen.sub(r"\1", found[0]).replace("<span></span>", "")
+        while TWICE.search(listing):
+            listing = TWICE.sub(r'<span class="\1">\2', listing)
+        return listing
+
+    return LISTING.sub(slim, text)
+
+
+def plain_marks(css):
+    """Marks of code that look as code does without a mark, in light and in dark."""
+    themes = []
+    for theme in ("light", "dark"):
+        start = re.escape(f'html[data-theme="{theme}"] .highlight')
+        ink = re.search(rf"{start} {{[^}}]*[ ;](color: #\w+)", css)[1]
+        rules = dict(re.findall(rf"{start} \.(\w+) {{ ([^}}]*?) }}", css))
+        themes.append({mark for mark, rule in rules.items() if rule.lower() == ink.lower()})
+    return sorted(set.intersection(*themes))
