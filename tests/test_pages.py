@@ -1,6 +1,7 @@
 """Every chapter reads as a page: short lines, little code, words in one place, plumbing folded."""
 
 import ast
+import copy
 import json
 import re
 
@@ -268,9 +269,10 @@ def test_a_page_is_arranged_for_reading():
         "text/html": '<figure class="mmfuse-figure"><figcaption>See.</figcaption></figure>'}}
     code = {**CELL, "execution_count": 1}
     cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Title\n\nText."},
-             {**code, "source": "x = 1", "outputs": [entry, figure]},
+             {**code, "source": "x = 1", "outputs": [entry, copy.deepcopy(figure)]},
              {"cell_type": "markdown", "id": "b", "metadata": {}, "source": "## Next"},
-             {**code, "source": "y = 2", "metadata": {"tags": ["hide-cell"]}, "outputs": [figure]},
+             {**code, "id": "again-figure", "source": "y = 2", "metadata": {"tags": ["hide-cell"]},
+              "outputs": [figure, copy.deepcopy(figure)]},
              {**code, "source": "z",
               "outputs": [{"data": {"text/markdown": "[a](../book/a.md)"}}]}]
     page = json.loads(make_page(json.dumps({"cells": cells}), 7, 12.4))["cells"]
@@ -280,8 +282,9 @@ def test_a_page_is_arranged_for_reading():
     assert "One number" in page[2]["source"] and "<span>entry</span>" in page[2]["source"]
     shown = ["".join(output["data"].values()) for cell in page
              for output in cell.get("outputs", [])]
-    assert 'id="figure-7.1"' in shown[0] and "Figure 7.2" in shown[1]
-    assert shown[2:] == ["[a](../a.md)"]
+    assert 'id="figure-look"' in shown[0] and "Figure 7.1" in shown[0]
+    assert 'id="figure-again-2"' in shown[2] and "Figure 7.3" in shown[2]
+    assert shown[3:] == ["[a](../a.md)"]
     assert page[4]["metadata"]["mystnb"]["code_prompt_show"] == "Solution"
 
 

@@ -12,6 +12,7 @@ import re
 from mmfuse_utils.ledger import MIME, VERDICT_MIME
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
+FIGURE = '<figure class="mmfuse-figure">'
 WORDS_PER_MINUTE, LINES_PER_MINUTE = 200, 15
 
 
@@ -40,6 +41,7 @@ def make_page(text, number, seconds):
         cell["outputs"] = join_streams(cell["outputs"])
         for output in cell["outputs"]:
             figures = arrange_output(output, number, figures)
+        name_figures(cell)
     add_times(cells[0], minutes, seconds)
     notebook["cells"] = fold_deeper(gather_entries(cells))
     for position, cell in enumerate(notebook["cells"]):
@@ -114,14 +116,22 @@ def arrange_output(output, number, figures):
     if PLOTLY_MIME in data:
         output["data"] = data = {"text/html": plotly_html(data[PLOTLY_MIME])}
     page = "".join(data.get("text/html", ""))
-    if '<figure class="mmfuse-figure">' in page:
+    if FIGURE in page:
         figures += 1
         name = f"{number}.{figures}"
-        page = page.replace('<figure class="mmfuse-figure">',
-                            f'<figure class="mmfuse-figure" id="figure-{name}">')
         data["text/html"] = page.replace(
             "<figcaption>", f'<figcaption><b class="caption-number">Figure {name}</b> ')
     return figures
+
+
+def name_figures(cell):
+    """Give each figure of a cell its place: the cell's name stays when the numbers change."""
+    drawn = [output["data"] for output in cell["outputs"]
+             if FIGURE in "".join(output.get("data", {}).get("text/html", ""))]
+    for number, data in enumerate(drawn, start=1):
+        name = cell["id"].removesuffix("-figure") + (f"-{number}" if number > 1 else "")
+        data["text/html"] = "".join(data["text/html"]).replace(
+            FIGURE, f'{FIGURE[:-1]} id="figure-{name}">')
 
 
 def plotly_html(figure):
