@@ -109,7 +109,7 @@ def choose(tab, name, kind):
             break
     assert focused == [name, kind]
     tab.keyboard.press("Enter")
-    tab.wait_for_function("([name, kind]) => document.querySelector('.joint-detail h3')"
+    tab.wait_for_function("([name, kind]) => document.querySelector('.joint-detail h2')"
                           "?.textContent === `${name} (${kind})`", arg=[name, kind])
 
 
@@ -209,12 +209,12 @@ def test_a_point_is_chosen_by_a_click_and_the_map_is_pinched(protocol, address, 
     tab = open_map(open_page, address, has_touch=True)
     name = protocol.emoji.names["en"][protocol.split.test[0]][0]
     choose(tab, name, "text")           # which brings it to the middle of the map
-    heading, plane = tab.locator(".joint-detail h3"), tab.locator("canvas")
+    heading, plane = tab.locator(".joint-detail h2"), tab.locator("canvas")
     tab.locator(".joint-near li button").first.click()
-    tab.wait_for_function("name => !document.querySelector('.joint-detail h3').textContent"
+    tab.wait_for_function("name => !document.querySelector('.joint-detail h2').textContent"
                           ".startsWith(`${name} (text`)", arg=name)
     plane.click()
-    tab.wait_for_function("name => document.querySelector('.joint-detail h3').textContent"
+    tab.wait_for_function("name => document.querySelector('.joint-detail h2').textContent"
                           ".startsWith(name)", arg=name)
     assert heading.inner_text() == f"{name} (text)"
     tab.get_by_role("button", name="Show the whole map").click()

@@ -40,7 +40,7 @@ WORDS = {
                    "and joined. The centers are {before:.2f} apart before ({before_none:.2f} is "
                    "expected with no gap), and {joined:.2f} after ({joined_none:.2f}). Lines join "
                    "{pairs} texts with their pictures."},
-    "columns": ("", "Before fusion", "Joined", "Shuffled pairs"),
+    "columns": ("Measure", "Before fusion", "Joined", "Shuffled pairs"),
     "rows": (("Gap between the centers", "{gap:.2f}"),
              ("Gap expected where there is none", "{no_gap:.2f}"),
              ("Texts that find their picture among the first ten", "{found:.1%}"),
@@ -76,7 +76,7 @@ def sheet(paths):
 def draw_still(shown, planes):
     """The held-out texts and pictures before and after, a few pairs joined by lines."""
     n, held = len(shown.concepts), len(shown.parts["test"]) + len(shown.parts["validation"])
-    figures, pairs = [], range(0, held, 40)
+    figures, pairs = [], range(0, held, 60)
     for space in ("before", "joined"):
         fig, ax = plt.subplots(figsize=(3.4, 3.0), layout="constrained")
         for start, kind in ((0, "text"), (n, "image")):
@@ -85,7 +85,8 @@ def draw_still(shown, planes):
         for i in pairs:
             ax.plot(*planes[space][[i, n + i]].T, color=viz.INK, linewidth=0.8)
             ax.annotate(shown.names[i], planes[space][i], ha="center", va="bottom")
-        ax.set(title=SPACES[space], xticks=[], yticks=[])
+        ax.set(title=SPACES[space])
+        ax.axis("off")
         figures.append(fig)
     return figures, len(pairs)
 

@@ -59,14 +59,14 @@ function nearestRow(model, kind, entries) {
     list.append(entry);
   }
   row.dataset.kind = kind;
-  row.append(make("h4", "", ROWS[kind]), list);
+  row.append(make("h3", "", ROWS[kind]), list);
   return row;
 }
 
 function fill(model, box) {
   const { chosen } = model, found = model.around(chosen), head = make("div", "head");
   if (model.kind(chosen) === "pictures") head.append(thumbnail(model, model.concept(chosen)));
-  head.append(make("h3", "", `${model.name(chosen)} (${KINDS[model.kind(chosen)]})`));
+  head.append(make("h2", "", `${model.name(chosen)} (${KINDS[model.kind(chosen)]})`));
   const rows = Object.keys(ROWS).filter((kind) => found[kind].length)
     .map((kind) => nearestRow(model, kind, found[kind]));
   box.replaceChildren(head, make("p", "", about(model, chosen)), ...rows,

@@ -56,8 +56,9 @@ export const STYLE = `
   .joint-radio span { padding: 0.3rem 0.55rem; font-size: 0.9rem; }
 }
 .joint-detail { min-height: 8rem; }
-.bd-article .joint-detail :is(h3, h4) { margin: 0.2rem 0; }
-.bd-article .joint-detail h4 { font-size: 0.85rem; color: var(--pst-color-text-muted); }
+.bd-article .joint-detail :is(h2, h3) { margin: 0.2rem 0; }
+.bd-article .joint-detail h2 { font-size: 1.2rem; }
+.bd-article .joint-detail h3 { font-size: 0.85rem; color: var(--pst-color-text-muted); }
 .bd-article .joint-detail p { margin: 0.4rem 0; line-height: 1.45; }
 .joint-head { display: flex; align-items: center; gap: 0.7rem; }
 .joint-head .joint-tile { width: 3.2rem; height: 3.2rem; }
