@@ -12,6 +12,7 @@ import zipfile
 import bare
 import build
 import edition
+import environment
 import launch
 import pytest
 import yaml
@@ -308,3 +309,29 @@ def test_the_edition_is_told_by_git_and_not_by_the_clock(tmp_path):
     assert edition.describe_edition(tmp_path) == f"{said}."
     (tmp_path / "more.txt").touch()
     assert edition.describe_edition(tmp_path) == f"{said}, with changes since."
+
+
+# Environments
+
+def test_the_container_installs_what_the_book_needs():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf8"))
+    assert set(container) <= {"name", "image", "hostRequirements", "postCreateCommand",
+                              "forwardPorts", "portsAttributes", "customizations"}
+    version = re.fullmatch(r"mcr\.microsoft\.com/devcontainers/python:3\.(\d+)",
+                           container["image"])[1]
+    assert environment.OLDEST <= (3, int(version)) <= environment.NEWEST
+    python, script = container["postCreateCommand"].split()
+    assert python == "python3" and (ROOT / script).is_file()
+    assert set(container["hostRequirements"]) <= {"cpus", "memory", "storage", "gpu"}
+    interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter == "${containerWorkspaceFolder}/.venv/bin/python"
+
+
+def test_the_commands_for_conda_and_uv_name_what_is_there():
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    for name in re.findall(r"pip install -r ([\w.-]+)", readme) + ["environment.yml"]:
+        assert (ROOT / name).is_file()
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf8"))
+    assert f"conda activate {conda['name']}\n" in readme
+    version = re.search(r"uv venv --seed --python 3\.(\d+)\n", readme)[1]
+    assert environment.OLDEST <= (3, int(version)) <= environment.NEWEST
