@@ -98,7 +98,8 @@ def test_moved_pages_and_places_lead_on_from_a_file(site, open_page, tmp_path):
         page.wait_for_url(f"**/{new}.html#exercises")
         assert page.locator("section#exercises").count() == 1
     (tmp_path / "notebooks").mkdir()
-    target = '<!DOCTYPE html><body><p style="height: 3000px"><h2 id="there">Here</h2></body>'
+    target = ('<!DOCTYPE html><html><head><title>A</title></head><body><p style="height: 3000px">'
+              '<h2 id="there">Here</h2></body></html>')
     (tmp_path / "target.html").write_text(target)
     source = mmfuse_edition.lead_on(
         target, "gone", f"{mmfuse_edition.relative_address('notebooks/a', 'target')}#there")

@@ -42,7 +42,7 @@ def lead_on(page, old, address):
     """A page's HTML that leads on whoever comes for an anchor which is on another page now."""
     script = (f"<script>if (location.hash === {json.dumps('#' + old)}) "
               f"location.replace({json.dumps(address)})</script>")
-    return page.replace("<body", f"{script}\n<body", 1)
+    return page.replace("</head>", f"{script}\n</head>", 1)
 
 
 def relative_address(source, target):
