@@ -2,6 +2,7 @@
 
     formulas       typeset here (formulas.py), not in the reader's browser
     code           without marks that have no color of their own
+    speech         no empty headings of tables, and folds are called by what stands on them
     pictures       files, small, sized, loaded when they come near (pictures.py)
     frame          one style sheet and one script for all pages, without what none of them needs
                    (frame.py); what a page is about, for search engines
@@ -16,6 +17,7 @@ from frame import frame_pages
 from pictures import place_pictures
 
 LISTING = re.compile(r'(?<=<div class="highlight"><pre>).*?(?=</pre></div>)', re.DOTALL)
+EMPTY_HEAD = re.compile(r"<th\b([^>]*)>(?:\s|&nbsp;|&#160;|<p>\s*</p>)*</th>")
 TWICE = re.compile(r'<span class="(\w{1,2})">([^<]*)</span><span class="\1">')
 
 
@@ -23,7 +25,7 @@ def lighten(site):
     """Rewrite all pages of a built site; leaves with a message where a formula is wrong."""
     pages = typeset_pages(read_pages(site))
     plain = plain_marks((site / "_static" / "pygments.css").read_text(encoding="utf8"))
-    pages = {name: slim_code(text, plain) for name, text in pages.items()}
+    pages = {name: mend_speech(slim_code(text, plain)) for name, text in pages.items()}
     pages = frame_pages(site, place_pictures(site, pages))
     for name, text in pages.items():
         (site / name).write_text(text, encoding="utf8")
@@ -51,6 +53,13 @@ def slim_code(text, plain):
         return listing
 
     return LISTING.sub(slim, text)
+
+
+def mend_speech(text):
+    """A page that is read aloud as it is seen: no empty cell of a table is announced as a heading,
+    and what opens and closes has the name that stands on it."""
+    text = EMPTY_HEAD.sub(r"<td\1></td>", text)
+    return text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
 
 
 def plain_marks(css):

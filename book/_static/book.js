@@ -31,6 +31,46 @@ function addButton(figure) {
   figure.append(button);
 }
 
+// A film strip is a clip frame by frame. A button plays the strips of a figure, larger, at their
+// left; nothing moves before it is pressed, and it stops what it has started.
+const FRAME_MS = 150;
+
+function isStrip(row) {     // as film_strip in mmfuse_utils/viz.py writes it
+  const tile = row.querySelector(".mmfuse-tile");
+  return row.querySelectorAll("img").length > 2 && tile.style.maxWidth === "64px"
+    && tile.parentElement.style.gridTemplateColumns.includes("minmax(0");
+}
+
+function makeScreen(row) {
+  const frames = [...row.querySelectorAll("img")], screen = frames[0].cloneNode();
+  screen.className = "mmfuse-screen";
+  screen.hidden = true;
+  row.querySelector(".mmfuse-tile").parentElement.before(screen);
+  return { screen, frames };
+}
+
+function addPlayer(figure) {
+  const strips = [...figure.querySelectorAll(".mmfuse-row")].filter(isStrip);
+  if (!strips.length) return;
+  const button = document.createElement("button");
+  let timer = null, shown = 0, shows = null;
+  const step = () => {
+    shows.forEach(({ screen, frames }) => { screen.src = frames[shown % frames.length].src; });
+    shown += 1;
+  };
+  const toggle = () => {
+    shows ??= strips.map(makeScreen);
+    clearInterval(timer);
+    timer = timer === null ? setInterval(step, FRAME_MS) : null;
+    shows.forEach(({ screen }) => { screen.hidden = timer === null; });
+    button.textContent = timer === null ? "Play" : "Stop";
+  };
+  button.className = "mmfuse-play";
+  button.textContent = "Play";
+  button.addEventListener("click", toggle);
+  figure.querySelector("figcaption").before(button);
+}
+
 // Interactive plots take the page's colors, and follow when the theme changes.
 function plotColors() {
   const ink = getComputedStyle(document.body).color, line = "rgba(128, 128, 128, 0.35)";
@@ -120,7 +160,10 @@ function watchWide() {
 
 document.addEventListener("copy", copyFormulas);
 document.addEventListener("DOMContentLoaded", () => {
-  document.querySelectorAll("figure.mmfuse-figure").forEach(addButton);
+  document.querySelectorAll("figure.mmfuse-figure").forEach((figure) => {
+    addButton(figure);
+    addPlayer(figure);
+  });
   watchPlots();
   watchWide();
   new MutationObserver(colorPlots).observe(
