@@ -132,6 +132,15 @@ def test_formulas_are_shown_once_said_once_and_copied_as_tex(address, open_page)
         assert f"${tex}$" in copied[0]
 
 
+def test_roots_are_drawn(address, open_page):
+    """The sign is as high as what stands under it, whatever the page says of its drawings."""
+    tab = open_page(f"{address}/notebooks/13_flickr8k.html")
+    sizes = tab.evaluate("""() => [...document.querySelectorAll(".katex .sqrt")].map(root => [
+      root.querySelector("svg").getBoundingClientRect().height,
+      root.getBoundingClientRect().height])""")
+    assert sizes and all(sign > 0.6 * whole > 5 for sign, whole in sizes)
+
+
 def test_a_plot_is_drawn_when_it_comes_near_and_follows_the_theme(address, open_page):
     tab = open_page(f"{address}/notebooks/03_word2vec_gensim.html", color_scheme="dark")
     asked = []
