@@ -5,7 +5,9 @@ const store = (window.mmfuseStore ??= { waiting: {}, loaded: {} });     // one f
 const here = new URL(".", document.currentScript.src);      // the folder of the part's script
 
 window.mmfuseData = (name, text) => {
-  store.waiting[name](Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+  const letters = atob(text), bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  store.waiting[name](bytes);
 };
 
 /** Promise of the bytes of data/NAME.js, which is loaded when first asked for. */
@@ -21,4 +23,9 @@ export function loadData(name) {
     document.head.append(script);
   });
   return store.loaded[name];
+}
+
+/** Address of a file beside the data, such as a picture. */
+export function dataFile(name) {
+  return new URL(`data/${name}`, here).href;
 }
