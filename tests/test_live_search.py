@@ -309,7 +309,9 @@ def test_the_first_page_searches_as_well(address, open_page, shipped):
     tab = open_page(f"{address}/index.html", width=390)
     field = tab.get_by_label("Search pictures with words")
     assert field.bounding_box()["y"] < 844          # in the first screen of a phone
-    assert tab.evaluate("() => Object.keys(mmfuseStore.loaded)") == []      # nothing unasked
+    assert tab.evaluate("() => Object.keys(mmfuseStore.loaded)") == []      # nothing runs unasked
+    ahead = tab.wait_for_selector("link[rel=prefetch]", state="attached")
+    assert ahead.get_attribute("href").endswith("/_static/live/data/search-first.js")
     field.fill("dog")
     tab.wait_for_selector(".mmfuse-method-ridge .mmfuse-hit")
     ids = shipped["first"][0]["ids"].split()

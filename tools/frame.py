@@ -16,7 +16,7 @@ from javascript import NODE, node_modules, run_node
 
 KATEX = "katex/katex.min.css"
 STYLE, SCRIPT = "site.css", "site.js"
-OWN_STYLES = ("book.css",)          # kept whole
+OWN_STYLES = ("book.css", "live.css")        # kept whole
 # Icons are letters of a font; theme.js does what is needed of Bootstrap and the theme.
 REPLACED = ("all.min.js", "bootstrap.js", "pydata-sphinx-theme.js")
 TABS = "design-tabs.js"             # only where there are tabs
