@@ -284,7 +284,12 @@ def test_it_works_from_a_file_and_by_keyboard_alone(site, open_page):
     tab.keyboard.press("Enter")
     tab.wait_for_function("() => location.hash.startsWith('#picture=')")
     said = tab.get_by_role("status").inner_text()
-    assert f"the picture {picture.split(', drawn by ')[0]}, ridge puts first" in said
+    name = picture.split(", drawn by ")[0]
+    assert f"the picture {name}, ridge puts first" in said
+    assert tab.evaluate("document.activeElement.querySelector('img').alt") == picture
+    tab.keyboard.press("Enter")                     # on the picture that asks: by its name
+    tab.wait_for_function("name => new URLSearchParams(location.hash.slice(1)).get('q') === name",
+                          arg=name)
 
 
 @pytest.mark.book

@@ -133,13 +133,13 @@ export class Board {
     this.show({ text, ...this.engine.lexicon.read(text) }, typed);
   }
 
-  /** Search by one of the pictures. */
-  async choose(row) {
+  /** Search by one of the pictures; pressed: the press was on one that is gone now. */
+  async choose(row, pressed = false) {
     await this.start();
     if (!this.engine) return;
     this.input.value = "";
     this.show({ picture: row, known: [], unknown: [], small: [] });
-    this.root.querySelector(".mmfuse-asked")?.scrollIntoView({ block: "nearest" });
+    if (pressed) this.root.querySelector(".mmfuse-asked button").focus();
   }
 
   show(query, typed = false) {
@@ -162,7 +162,8 @@ export class Board {
   asked({ picture }) {
     if (picture === undefined) return [];
     const line = make("div", "mmfuse-asked", make("p", "", "Asked by this picture:"));
-    line.append(pictureList(this.engine, "ridge", { picture }, [{ row: picture }], () => {}));
+    line.append(pictureList(this.engine, "ridge", { picture }, [{ row: picture }], () => (
+      this.ask(this.engine.names[picture])), "Search by its name"));
     return [line];
   }
 
@@ -188,7 +189,7 @@ export class Board {
     }
     const hits = this.engine.find(name, query);
     row.append(name === "clips" ? clipList(this.engine, query, hits)
-      : pictureList(this.engine, name, query, hits, (found) => this.choose(found)));
+      : pictureList(this.engine, name, query, hits, (found) => this.choose(found, true)));
     const sum = this.whole ? sumLine(this.engine, name, query, hits[0]) : null;
     if (sum) row.append(sum);
     return row;

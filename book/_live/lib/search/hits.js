@@ -30,7 +30,7 @@ function owedLine(engine, method, query, row) {
 }
 
 /** Pictures that a method found; a press searches by the picture. */
-export function pictureList(engine, method, query, hits, choose) {
+export function pictureList(engine, method, query, hits, choose, does = "Search by this picture") {
   const list = make("ol", "mmfuse-hits");
   for (const { row } of hits) {
     const picture = make("img");
@@ -41,7 +41,7 @@ export function pictureList(engine, method, query, hits, choose) {
     name.setAttribute("aria-hidden", "true");       // the picture's text says it
     const hit = button("mmfuse-hit", "", () => choose(row));
     hit.append(picture, name);
-    hit.title = "Search by this picture";
+    hit.title = does;
     list.append(make("li", "", hit, owedLine(engine, method, query, row)));
   }
   return list;
