@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
+from collect import PAGES as OTHER_PAGES
 from collect import RESULTS
 from conftest import ROOT
 from execute import EXECUTED
@@ -304,4 +305,6 @@ def test_the_readme_shows_the_picture_that_the_build_makes():
 
 def test_the_ledger_was_collected_from_the_executed_notebooks(results):
     keys = {entry["key"] for path in NOTEBOOKS for entry in payloads(path, MIME)}
+    for path in OTHER_PAGES.values():
+        keys |= {entry["key"] for entry in json.loads((ROOT / path).read_text("utf8"))["ledger"]}
     assert keys == {key for key in results if not key.startswith("time.")}

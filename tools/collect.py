@@ -2,6 +2,8 @@
 
 Writes `_build/results.json`: {key: what `record` was given, and "notebook"}. The seconds each
 notebook took, from the time stamps of its cells, are entries too: "time.01_skipgram_mathematics".
+Pages without a notebook quote what a benchmark recorded: its JSON file has such entries in a list
+called "ledger", and they come with "page" in place of "notebook".
 The verdicts are collected as well, when `tools/build.py` asks for them.
 """
 
@@ -18,6 +20,7 @@ from pages import verdict_places
 from mmfuse_utils.ledger import MIME, VERDICT_MIME, result
 
 RESULTS = Path("_build", "results.json")
+PAGES = {"draw": Path("benchmarks", "draw.json")}       # pages without a notebook
 
 
 def recorded(notebook):
@@ -60,6 +63,18 @@ def collect(notebooks):
     return results
 
 
+def collect_pages(root, results):
+    """Add to the results what pages without a notebook quote.
+
+    Raises ValueError when a key is taken.
+    """
+    for page, path in PAGES.items():
+        for entry in json.loads((root / path).read_text(encoding="utf8"))["ledger"]:
+            if entry["key"] in results:
+                raise ValueError(f"The ledger key {entry['key']!r} of {path} is taken. Rename it.")
+            results[entry["key"]] = entry | {"page": page}
+
+
 def collect_verdicts(notebooks):
     """What each `verdict` of notebooks given as {name: content} displayed, in order.
 
@@ -86,6 +101,7 @@ def main():
                  for path in list_notebooks(root)}
     try:
         results = collect(notebooks)
+        collect_pages(root, results)
     except ValueError as error:
         sys.exit(str(error))
     write_json(root / RESULTS, results)

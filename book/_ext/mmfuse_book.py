@@ -90,12 +90,15 @@ class LedgerTable(MarkdownDirective):
         path = Path(self.env.srcdir, "ledger.yml")
         self.env.note_dependency(str(path))
         meanings = yaml.safe_load(path.read_text(encoding="utf8"))
-        by_notebook = {}
+        by_source = {}
         for key, entry in sorted(read_results(self.env).items()):
-            by_notebook.setdefault(entry["notebook"], []).append((key, entry))
+            source = f"{entry['page']}.md" if "page" in entry else (
+                f"notebooks/{entry['notebook']}.ipynb")
+            by_source.setdefault(source, []).append((key, entry))
         lines = []
-        for notebook, entries in sorted(by_notebook.items()):
-            lines += [f"**[](notebooks/{notebook}.ipynb)**", "",
+        for source, entries in sorted(by_source.items(),
+                                      key=lambda item: (item[0].endswith("md"), item[0])):
+            lines += [f"**[]({source})**", "",
                       "| What it says, and its key | Value (interval) | Beside it |", "|---|---|---|"]
             lines += [self.row(key, entry, meanings) for key, entry in entries]
             lines.append("")
@@ -105,10 +108,11 @@ class LedgerTable(MarkdownDirective):
         """A line of the table; the key leads to the place where the number is made."""
         meaning = "Seconds that the notebook's cells took." if key.startswith("time.") else (
             meanings.get(key, "?"))
-        place = "" if key.startswith("time.") else f"#{key}"
+        place = f"{entry['page']}.html" if "page" in entry else (
+            f"notebooks/{entry['notebook']}.html" + ("" if key.startswith("time.") else f"#{key}"))
         ends = " to ".join(map(format_number, entry["interval"] or []))
         value = format_number(entry["value"]) + (f" ({ends})" if ends else "")
-        return (f'| {meaning}<br><a id="row.{key}" href="notebooks/{entry["notebook"]}.html{place}">'
+        return (f'| {meaning}<br><a id="row.{key}" href="{place}">'
                 f"<code>{key}</code></a> | {value} | {self.beside(entry)} |".replace("\n", " "))
 
     def beside(self, entry):
