@@ -280,6 +280,19 @@ def test_without_its_data_the_map_says_so_and_the_still_pictures_stay(address, b
 
 
 @pytest.mark.book
+def test_what_does_not_load_is_said_and_can_be_tried_again(address, browser):
+    tab = browser.new_context(**STILL).new_page()
+    tab.route("**/data/joint_map_near.js", lambda route: route.abort(), times=1)
+    tab.goto(f"{address}/{PAGE}")
+    first = tab.locator(".joint-list li button").first
+    first.click()
+    tab.locator(".joint-detail").get_by_text("did not load").wait_for()
+    first.click()
+    tab.wait_for_selector(".joint-near")
+    tab.context.close()
+
+
+@pytest.mark.book
 def test_what_is_loaded_at_first_is_small_and_the_rest_comes_on_demand(address, open_page):
     files = [SITE / "_static/live/joint_map.js", DATA / "joint_map.js", DATA / "joint_map_held.js"]
     assert sum(len(gzip.compress(path.read_bytes())) for path in files) < 250_000

@@ -69,8 +69,10 @@ function fill(model, box) {
   head.append(make("h2", "", `${model.name(chosen)} (${KINDS[model.kind(chosen)]})`));
   const rows = Object.keys(ROWS).filter((kind) => found[kind].length)
     .map((kind) => nearestRow(model, kind, found[kind]));
-  box.replaceChildren(head, make("p", "", about(model, chosen)), ...rows,
-                      make("p", "", partnership(model, chosen, found.partner)));
+  box.replaceChildren(
+    head, make("p", "", about(model, chosen)), ...rows,
+    make("p", "", `${partnership(model, chosen, found.partner)} All this is by the full space; `
+      + "the map, a plane, may show others nearer."));
 }
 
 export function addDetail(model, box) {
@@ -78,6 +80,7 @@ export function addDetail(model, box) {
   box.append(make("p", "", "Choose a point of the map, or an entry of the list: here stands what "
     + "lies nearest to it in the full space, with its cosine."));
   model.onChange((what) => {
+    if (what.problem) box.append(make("p", "", `${what.problem} Try again.`));
     const concerns = ["chosen", "space", "sheet"].some((key) => key in what);
     if (model.chosen !== null && concerns) fill(model, box);
   });

@@ -60,11 +60,15 @@ class Model {
   async loadSheet(part) {
     if (this.sheets[part]) return;
     this.sheets[part] = { image: null };
-    const bytes = await loadData(`joint_map_${part}`), image = new Image();
-    image.src = URL.createObjectURL(new Blob([bytes], { type: "image/webp" }));
-    await image.decode();
-    this.sheets[part] = { image };
-    this.changed({ sheet: part });
+    try {
+      const bytes = await loadData(`joint_map_${part}`), image = new Image();
+      image.src = URL.createObjectURL(new Blob([bytes], { type: "image/webp" }));
+      await image.decode();
+      this.sheets[part] = { image };
+      this.changed({ sheet: part });
+    } catch (error) {           // without their pictures, the points are dots
+      this.changed({ problem: error.message });
+    }
   }
 
   /** The sheet that holds a concept's picture, and the picture's column and row in it. */
@@ -77,8 +81,12 @@ class Model {
   }
 
   async choose(item) {
-    this.near ??= new Uint16Array((await loadData("joint_map_near")).buffer);
-    this.set({ chosen: item });
+    try {
+      this.near ??= new Uint16Array((await loadData("joint_map_near")).buffer);
+      this.set({ chosen: item });
+    } catch (error) {
+      this.changed({ problem: error.message });
+    }
   }
 
   /** What lies nearest to an item in the full space: {partner, texts, pictures, words}. */
