@@ -285,6 +285,7 @@ def test_every_page_says_of_which_edition_it_is(site):
         text = (site / f"{name}.html").read_text(encoding="utf8")
         foot, = re.findall(r'<p class="mmfuse-edition">(.*?)</p>', text)
         said.add(foot.partition(". ")[0])
+        assert "Last updated on" not in text        # the theme's line, from the clock
         assert 'class="mmfuse-report"' in foot or f"<code>{name}</code>" in foot
     version, = said
     assert re.fullmatch(r"Version \d+\.\d+\.\d+(,| of) (built from commit [0-9a-f]{7} of )?"
