@@ -92,7 +92,7 @@ def protocol():
 def open_map(open_page, address, **settings):
     tab = open_page(f"{address}/{PAGE}", **{**STILL, **settings})
     tab.wait_for_selector(".joint-list li")
-    tab.wait_for_function("document.querySelectorAll('.joint-list .joint-tile[style]').length")
+    tab.wait_for_function("document.documentElement.style.getPropertyValue('--joint-held')")
     return tab
 
 

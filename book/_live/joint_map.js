@@ -13,14 +13,22 @@ function canDraw() {
   return Boolean(document.createElement("canvas").getContext?.("2d"));
 }
 
+/** Let the browser show what there is, and hear the reader, before the next part is made. */
+function pause() {
+  return new Promise((resolve) => { setTimeout(resolve); });
+}
+
 /** Fill the places with what the data say; each part learns of a change by the model. */
-function start(model, places) {
+async function start(model, places) {
   places.credit.textContent = model.credit;
-  const plane = places.canvas && new Plane(model, places.canvas, places.buttons);
   addControls(model, places.top, places.filters);
   addDetail(model, places.detail);
+  await pause();
+  const plane = places.canvas && new Plane(model, places.canvas, places.buttons);
+  await pause();
   addList(model, places.list, (item) => plane?.show(item));
-  model.changed();
+  await pause();
+  model.loadSheet("held");
 }
 
 function lay(root) {
@@ -45,7 +53,7 @@ function lay(root) {
 async function run(root) {
   const { places, still } = lay(root);
   try {
-    start(await loadMap(), places);
+    await start(await loadMap(), places);
   } catch (error) {
     root.replaceChildren(make("p", "", `${error.message} Load the page again to try once more.`),
                          ...still);

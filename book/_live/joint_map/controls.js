@@ -24,7 +24,7 @@ function addGauge(model) {
   text.setAttribute("aria-live", "polite");
   line.append(mark, left, right);
   box.append(line, text);
-  model.onChange(() => {
+  const tell = () => {
     const { gap, no_gap: none, found, told } = model.spaces[model.space];
     const place = (part, share) => { part.style.left = `${50 + 50 * share}%`; };
     place(left, -gap);
@@ -34,7 +34,9 @@ function addGauge(model) {
       + `(${none.toFixed(2)} expected with no gap). Among the first ten of ${model.parts.test} `
       + `pictures, ${(100 * found).toFixed(1)}% of the test texts find theirs.`;
     if (text.textContent !== said) text.textContent = said;
-  });
+  };
+  tell();
+  model.onChange(tell);
   return box;
 }
 

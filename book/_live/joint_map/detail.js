@@ -8,16 +8,13 @@ const ROWS = { pictures: "Nearest pictures", texts: "Nearest texts",
 const PARTS = { test: "a test concept (held out)", validation: "a validation concept (held out)",
                 training: "a training concept" };
 
-/** A concept's picture, cut out of its sheet; the name beside it says what it is. */
+/** A concept's picture, cut out of its sheet, which the page's style knows once it has loaded. */
 export function thumbnail(model, row) {
-  const tile = make("span", "tile"), { image, part, column, row: line, rows } = model.sprite(row);
-  tile.setAttribute("aria-hidden", "true");
-  if (!image) {
-    model.loadSheet(part);
-    return tile;
-  }
+  const tile = make("span", "tile"), { part, column, row: line, rows } = model.sprite(row);
   const { columns } = model.sheet;
-  tile.style.backgroundImage = `url("${image.src}")`;
+  model.loadSheet(part);
+  tile.setAttribute("aria-hidden", "true");
+  tile.style.backgroundImage = `var(--joint-${part})`;
   tile.style.backgroundSize = `${100 * columns}% ${100 * rows}%`;
   tile.style.backgroundPosition = `${100 * column / (columns - 1)}% `
     + `${rows > 1 ? 100 * line / (rows - 1) : 0}%`;
@@ -80,8 +77,12 @@ export function addDetail(model, box) {
   box.append(make("p", "", "Choose a point of the map, or an entry of the list: here stands what "
     + "lies nearest to it in the full space, with its cosine."));
   model.onChange((what) => {
+    if (what.sheet) {
+      document.documentElement.style.setProperty(
+        `--joint-${what.sheet}`, `url("${model.sheets[what.sheet].image.src}")`);
+    }
     if (what.problem) box.append(make("p", "", `${what.problem} Try again.`));
-    const concerns = ["chosen", "space", "sheet"].some((key) => key in what);
+    const concerns = ["chosen", "space"].some((key) => key in what);
     if (model.chosen !== null && concerns) fill(model, box);
   });
 }

@@ -3,7 +3,9 @@
 import { button, make } from "./dom.js";
 import { itemButton } from "./detail.js";
 
-const AT_ONCE = 40, KINDS = { texts: "text", pictures: "picture", words: "word" };
+const AT_ONCE = 24, KINDS = { texts: "text", pictures: "picture", words: "word" };
+
+const { compare } = new Intl.Collator("en");
 
 /** Up and down arrows lead from the field through the list. */
 function followArrows(box, event) {
@@ -43,7 +45,7 @@ export function addList(model, box, show) {
     const sought = field.value.trim().toLowerCase();
     const found = model.items()
       .filter((item) => model.name(item).toLowerCase().includes(sought))
-      .sort((a, b) => model.name(a).localeCompare(model.name(b)) || a - b);
+      .sort((a, b) => compare(model.name(a), model.name(b)) || a - b);
     const first = found.slice(0, most), old = list.childElementCount;
     const lines = first.map((item) => entry(model, item, show));
     list.replaceChildren(...lines);
@@ -52,7 +54,8 @@ export function addList(model, box, show) {
     more.hidden = found.length <= most;
   }
 
+  fill();
   model.onChange((what) => {
-    if (Object.keys(what).every((key) => ["shown", "group", "sheet"].includes(key))) fill();
+    if (Object.keys(what).every((key) => ["shown", "group"].includes(key))) fill();
   });
 }

@@ -106,7 +106,5 @@ class Model {
 }
 
 export async function loadMap() {
-  const model = new Model(JSON.parse(new TextDecoder().decode(await loadData("joint_map"))));
-  model.loadSheet("held");
-  return model;
+  return new Model(JSON.parse(new TextDecoder().decode(await loadData("joint_map"))));
 }

@@ -14,7 +14,8 @@ const COLORS = { texts: "--mmfuse-text", pictures: "--mmfuse-image", words: "--m
 
 export class Plane {
   constructor(model, canvas, buttons) {
-    Object.assign(this, { model, canvas, pen: canvas.getContext("2d"), view: zoomIdentity });
+    Object.assign(this, { model, canvas, pen: canvas.getContext("2d"), view: zoomIdentity,
+                          widths: new Map() });
     this.order = Array.from({ length: model.size }, (_, item) => item)
       .sort((a, b) => precedence(a) - precedence(b));
     canvas.role = "img";
@@ -64,6 +65,7 @@ export class Plane {
 
   fit() {
     const { clientWidth: wide, clientHeight: high } = this.canvas, ratio = devicePixelRatio || 1;
+    if (wide === this.wide && high === this.high && ratio === this.ratio) return;
     Object.assign(this.canvas, { width: wide * ratio, height: high * ratio });
     Object.assign(this, { wide, high, ratio });
     cancelAnimationFrame(this.moving);
@@ -220,7 +222,8 @@ export class Plane {
 
   nameOf(item, room, raised) {
     const { pen, colors, model } = this, kind = model.kind(item), text = model.name(item);
-    const [x, y] = this.at(item), width = pen.measureText(text).width;
+    if (!this.widths.has(item)) this.widths.set(item, pen.measureText(text).width);
+    const [x, y] = this.at(item), width = this.widths.get(item);
     const drop = kind === "pictures" ? this.pictureSize() / 2 + 16 : 16;
     const left = Math.min(Math.max(x - width / 2, 3), this.wide - width - 3);
     if (!room.take([left - 4, y + drop - 13, left + width + 4, y + drop + 5])) return;
