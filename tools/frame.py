@@ -29,6 +29,9 @@ WRITTEN = re.compile(r"<script>\s*document\.write\(`(.*?)`\);\s*</script>", re.D
 # Settings of scripts that are left out, and the theme's first lines.
 SETTINGS = re.compile(r'\s*<script(?: data-cfasync="false")?>\s*(?:DOCUMENTATION_OPTIONS\.pagename|'
                       r"document\.documentElement\.dataset).*?</script>", re.DOTALL)
+# What is seen of a formula, and at most the rest of its paragraph.
+FORMULA = re.compile(r'class="katex-html"(.*?)(?=<(?:span class="katex"|/p|/td|/li|/div)>)',
+                     re.DOTALL)
 VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 FIRST_LINES = """<script>
     {
@@ -36,6 +39,9 @@ FIRST_LINES = """<script>
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       const theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
       Object.assign(document.documentElement.dataset, { mode, theme });
+      const way = performance.getEntriesByType("navigation")[0]?.type;
+      if (way === "navigate" && !location.hash) document.documentElement.classList.add(
+        "mmfuse-late");
     }
     </script>
     <noscript><style>.only-dark, .theme-switch-button, .search-button__button
@@ -128,7 +134,8 @@ def join_styles(static, styles, pages):
                for path in (static / SCRIPT, *static.glob("live/*.js"), static / "searchtools.js")]
     tags = (tag for text in pages.values() for tag in re.findall(r"<[a-z][^>]*>", text))
     words = {word for part in (*tags, *scripts) for word in re.findall(r"[\w-]+", part)}
-    letters = {letter for text in pages.values() if 'class="katex"' in text for letter in text}
+    letters = {letter for text in pages.values() for part in FORMULA.findall(text)
+               for letter in html.unescape(re.sub(r"<[^>]*>", "", f"<{part}"))}
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.json")
         settings.write_text(json.dumps({

@@ -3,6 +3,7 @@
     formulas       typeset here (formulas.py), not in the reader's browser
     code           without marks that have no color of their own
     speech         no empty headings of tables, and folds are called by what stands on them
+    drawings       without digits, groups and lists of fonts that do not show
     pictures       files, small, sized, loaded when they come near (pictures.py)
     frame          one style sheet and one script for all pages, without what none of them needs
                    (frame.py); what a page is about, for search engines
@@ -16,6 +17,9 @@ from formulas import typeset_pages
 from frame import frame_pages
 from pictures import place_pictures
 
+DRAWING = re.compile(r'<svg\b[^>]*class="mmfuse-drawing"[^>]*>.*?</svg>', re.DOTALL)
+# A group without a name or a style, around one thing.
+GROUP = re.compile(r"<g>\s*(<(path|use|text|image)\b[^>]*(?:/>|>[^<]*</\2>))\s*</g>")
 LISTING = re.compile(r'(?<=<div class="highlight"><pre>).*?(?=</pre></div>)', re.DOTALL)
 EMPTY_HEAD = re.compile(r"<th\b([^>]*)>(?:\s|&nbsp;|&#160;|<p>\s*</p>)*</th>")
 TWICE = re.compile(r'<span class="(\w{1,2})">([^<]*)</span><span class="\1">')
@@ -25,7 +29,8 @@ def lighten(site):
     """Rewrite all pages of a built site; leaves with a message where a formula is wrong."""
     pages = typeset_pages(read_pages(site))
     plain = plain_marks((site / "_static" / "pygments.css").read_text(encoding="utf8"))
-    pages = {name: mend_speech(slim_code(text, plain)) for name, text in pages.items()}
+    pages = {name: mend_speech(slim_drawings(slim_code(text, plain)))
+             for name, text in pages.items()}
     pages = frame_pages(site, place_pictures(site, pages))
     for name, text in pages.items():
         (site / name).write_text(text, encoding="utf8")
@@ -60,6 +65,24 @@ def mend_speech(text):
     and what opens and closes has the name that stands on it."""
     text = EMPTY_HEAD.sub(r"<td\1></td>", text)
     return text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+
+
+def round_places(tag):
+    """A tag with its places in two decimals; factors below one keep theirs."""
+    return re.sub(r"(?<![\d.])[1-9]\d*\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag[0])
+
+
+def slim_drawings(text):
+    """A page whose figures have two decimals, fewer groups, and the font of book.css."""
+    def slim(found):
+        drawing = re.sub(r"<[^>]*>", round_places, found[0])
+        drawing = re.sub(r" font-family: 'DejaVu Sans'[^;\"]*;", "", drawing)
+        drawing = re.sub(r"\s*\n\s*", "\n", drawing)
+        while GROUP.search(drawing):
+            drawing = GROUP.sub(r"\1", drawing)
+        return drawing
+
+    return DRAWING.sub(slim, text)
 
 
 def plain_marks(css):

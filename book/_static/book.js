@@ -158,6 +158,22 @@ function watchWide() {
   ).forEach((box) => watch.observe(box));
 }
 
+// Sections out of sight are laid out when they come near (mmfuse-late in book.css). Their heights
+// are guesses till then, so a link into the page has all of it laid out before it is followed.
+function layOutAll() {
+  document.documentElement.classList.remove("mmfuse-late");
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href*='#']");
+  if (link?.pathname === location.pathname) layOutAll();
+}, true);
+window.addEventListener("hashchange", () => {
+  if (!document.documentElement.classList.contains("mmfuse-late")) return;
+  layOutAll();
+  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+});
+window.addEventListener("beforeprint", layOutAll);
 document.addEventListener("copy", copyFormulas);
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("figure.mmfuse-figure").forEach((figure) => {
