@@ -145,7 +145,7 @@ def test_one_outcome_is_chosen_by_keyboard(scripts, address, open_page, verdicts
         tab.keyboard.press("ArrowRight")
         visible = tab.locator(".mmfuse-claim:visible")
         assert visible.count() == counted[outcome]
-        assert set(tab.locator(".mmfuse-outcome:visible").all_inner_texts()) == {outcome}
+        assert set(tab.locator(".mmfuse-outcome:visible").all_text_contents()) == {outcome}
         sections = tab.locator("section:has(> section):visible, section section:visible")
         assert all(section.locator(".mmfuse-claim:visible").count() for section in sections.all())
     tab.keyboard.press("ArrowRight")
