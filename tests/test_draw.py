@@ -1,6 +1,7 @@
 """The page "Draw or drop a picture": from the disk and served, and what Python sees."""
 
 import json
+import re
 
 import draw as measured
 import drawing
@@ -13,6 +14,7 @@ from javascript import node_modules, run_node
 from PIL import Image
 
 from mmfuse_utils import vision
+from mmfuse_utils.data import load_emoji
 from mmfuse_utils.data.pictures import PIXELS, load_images
 
 DATA = SITE / "_static" / "live" / "data"
@@ -90,6 +92,16 @@ def test_an_outline_is_black_on_white_where_colors_change():
     assert drawn[16, 8].max() == 0 and drawn[16, 16].min() == 255 and drawn[2, 2].min() == 255
 
 
+def test_the_outlines_to_try_were_not_learned():
+    script = (ROOT / "tools" / "live" / "draw.py").read_text(encoding="utf8")
+    [codes] = re.findall(r"^DRAWINGS = (\{.*\})$", script, re.MULTILINE)
+    emoji = load_emoji()
+    concepts = [emoji.ids.index(code) for code in json.loads(codes).values()]
+    shown = emoji.gallery(concepts, styles=["noto"])
+    learned = emoji.gallery(range(len(emoji)), drawing.SALT)
+    assert len(shown) == 4 and not set(shown) & set(learned)
+
+
 def test_the_choice_of_half_precision_follows_from_what_was_recorded():
     share = {name: LEDGER[f"draw.agreement.{name}"]["value"] for name in network.PRECISIONS}
     assert max(share, key=share.get) == network.CHOSEN
@@ -123,14 +135,22 @@ def test_nothing_is_loaded_before_it_is_asked_for_and_its_size_is_said(address, 
     load_network(tab)
     come = {url.rsplit("/", 1)[1] for url in asked}
     assert {path.name for path in files} | {"draw_network.js"} <= come
+    assert tab.evaluate("document.activeElement.value") == "drawing"    # not lost with the button
 
 
-@pytest.fixture
-def page(open_page, site):
-    """The page, opened from the disk, its network loaded."""
-    tab = open_page((site / "draw.html").as_uri())
+@pytest.fixture(scope="module")
+def page(browser, site):
+    """The page, opened from the disk, its network loaded; each test puts something else on it."""
+    context, complaints = browser.new_context(), []
+    tab = context.new_page()
+    tab.on("console", lambda message: complaints.append(message.text)
+           if message.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto((site / "draw.html").as_uri())
     load_network(tab)
-    return tab
+    yield tab
+    context.close()
+    assert complaints == []
 
 
 @pytest.mark.book

@@ -59,6 +59,7 @@ class Page {
   }
 
   async load(button, bar, size) {
+    const hadFocus = document.activeElement === button;
     button.disabled = true;
     bar.hidden = false;
     this.say(`Loading ${size} …`);
@@ -66,6 +67,7 @@ class Page {
       await this.seer.load((bytes) => { bar.value = bytes; });
       this.loader.remove();
       this.switch.box.hidden = false;
+      if (hadFocus) this.switch.inputs[this.kind].focus();      // the button is gone
       await this.look();
     } catch (error) {
       button.disabled = false;

@@ -10,7 +10,7 @@ function line(children, score, most) {
 }
 
 function list(title, note, className, items) {
-  return element("section", { className }, [element("h3", { textContent: title }),
+  return element("section", { className }, [element("h2", { textContent: title }),
     element("ol", {}, items), element("p", { className: "draw-note", textContent: note })]);
 }
 
