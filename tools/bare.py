@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parent.parent
-JUPYTER = {"ipykernel", "ipywidgets", "jupyterlab"}
+JUPYTER = {"ipykernel", "jupyterlab"}
+WIDGETS = "ipywidgets"      # any version will do: it goes with the Jupyter that runs
 
 
 def installed(name):
@@ -39,7 +40,8 @@ def find_missing(dependencies):
 def fits(wanted):
     """Whether a package is installed, in a version of the range."""
     version = installed(wanted.name)
-    return version is not None and wanted.specifier.contains(version, prereleases=True)
+    return version is not None and (wanted.name == WIDGETS or
+                                    wanted.specifier.contains(version, prereleases=True))
 
 
 def choose_pins(lines, missing):
