@@ -46,7 +46,8 @@ def bare_python(tmp_path_factory):
 
 def run_cell(python, folder, source, more="", **settings):
     """Run the cell in a folder as a notebook would, then some more; returns what was printed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}      # IPython follows the latter
     code = f"{source}\n{more or f'import mmfuse_utils; print({INSTALLED!r})'}\n"
     (folder / "cell.ipy").write_text(code, encoding="utf8")
     done = subprocess.run(
