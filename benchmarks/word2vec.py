@@ -88,7 +88,8 @@ def chapter_names(part):
     from mmfuse_utils.text import index_corpus
 
     cells = nbformat.read(CHAPTER, as_version=4).cells
-    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    source = "\n".join(cell.source for cell in cells        # not the cell that installs the book
+                       if cell.cell_type == "code" and cell.id != "install")
     kept = (ast.Import, ast.ImportFrom, ast.FunctionDef)
     tree = ast.Module([node for node in ast.parse(source).body if isinstance(node, kept)], [])
     vocabulary, frequency, tokens, sentence_of = index_corpus(load_sentences()[::part], 5)
