@@ -107,7 +107,8 @@ def with_notes(body):
 def chapter_features(images: np.ndarray) -> dict:
     """The features that the chapter on images compares, by its own functions."""
     cells = nbformat.read(CHAPTER, as_version=4).cells
-    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    source = "\n".join(cell.source for cell in cells        # not the cell that installs the book
+                       if cell.cell_type == "code" and cell.id != "install")
     names = {"color histogram": "color_histogram", "HOG": "outline_histogram"}
     kept = [node for node in ast.parse(source).body
             if isinstance(node, ast.FunctionDef) and node.name in names.values()]
