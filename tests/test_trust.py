@@ -285,10 +285,12 @@ def test_recorded_private_attacks_stay_below_what_the_promise_allows(recorded):
 
 
 def test_recorded_association_tests_are_those_of_the_code(recorded):
-    vectors = study.text.load_word_vectors()
+    # By vectors drawn at random: those that are trained differ a little by the processor.
+    vectors = study.text.random_vectors(study.text.load_word_vectors())
+    for key, sets in study.TESTS.items():
+        row = recorded["words"]["vectors"]["random"]["weat"][key]
+        again = study.weat(vectors, *sets)
+        assert again.pop("words") == row["words"] and row["words"]
+        assert again == pytest.approx({name: row[name] for name in again})
     row = recorded["words"]["vectors"]["word2vec"]["weat"]["career"]
-    again = study.weat(vectors, *study.TESTS["career"], n_resamples=50)
-    # Another processor rounds otherwise while the vectors are trained; the record is of one.
-    assert again["d"] == pytest.approx(row["d"], abs=0.02)
-    assert again["p"] == pytest.approx(row["p"], abs=0.02)
     assert [len(words) for words in row["words"]] == [8, 8, 8, 8]
