@@ -62,8 +62,9 @@ def slim_code(text, plain):
 
 def mend_speech(text):
     """A page that is read aloud as it is seen: no empty cell of a table is announced as a heading,
-    and what opens and closes has the name that stands on it."""
+    what opens and closes has the name that stands on it, and sources are a list."""
     text = EMPTY_HEAD.sub(r"<td\1></td>", text)
+    text = text.replace('role="doc-biblioentry"', 'role="listitem"')    # retired by DPUB-ARIA 1.1
     return text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
 
 
