@@ -36,7 +36,7 @@ import mmfuse_utils
 from mmfuse_utils.cache import write_then_rename
 from mmfuse_utils.data import load_emoji
 from mmfuse_utils.data.pictures import load_images
-from mmfuse_utils.vision import BATCH_SIZE, extract_features, load_ahead, load_backbone
+from mmfuse_utils.vision import BATCH_SIZE, extract_features, load_backbone
 
 OUTPUT = Path(__file__).with_suffix(".json")
 SIZES, ROUNDS, TOLERANCE = (64, 256, 1024), 3, 1e-5
@@ -81,14 +81,14 @@ def read_features(folder):
 # The plain loop, a killed worker
 
 def loop_features(source, target, workers, threads=1):
-    """The same by plain loops: workers share the batches, and load one while they compute one."""
+    """The same by plain loops: workers share the batches."""
     torch.set_num_threads(threads)
     table = pq.read_table(source).sort_by("row")
     paths, backbone = table["path"].to_pylist(), load_backbone()
 
     def compute(paths):
         batches = [paths[i:i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
-        return [extract_features(images, backbone) for images in load_ahead(load_images, batches)]
+        return [extract_features(load_images(batch), backbone) for batch in batches]
 
     with ThreadPoolExecutor(workers) as pool:
         parts = pool.map(compute, (list(part) for part in np.array_split(paths, workers)))

@@ -1,9 +1,9 @@
 """From words to vectors: tokens, the prepared word vectors, and one vector a text."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from itertools import chain, repeat
+from itertools import chain, count
 from numbers import Real
 from pathlib import Path
 
@@ -65,16 +65,21 @@ def index_corpus(sentences: Iterable[Sequence[str]], min_count: int
     (('b', 'a'), [3, 2], [1, 0, 0, 1, 0], [0, 0, 1, 1, 1])
     """
     sentences = check_tokens(sentences)
-    counts = Counter(chain.from_iterable(sentences))
-    row = {word: i for i, (word, n) in enumerate(counts.most_common()) if n >= min_count}
-    words = np.fromiter(map(row.get, chain.from_iterable(sentences), repeat(-1)), np.int32)
-    numbers = np.arange(len(sentences), dtype=np.int32)
-    sentence = np.repeat(numbers, [len(tokens) for tokens in sentences])
+    found = defaultdict(count().__next__)       # a number for each word, by first occurrence
+    words = np.fromiter(map(found.__getitem__, chain.from_iterable(sentences)), np.int32)
+    counts = np.bincount(words, minlength=len(found))
+    order = np.argsort(-counts, kind="stable")
+    order = order[counts[order] >= min_count]
+    row = np.full(len(found), -1, np.int32)
+    row[order] = np.arange(len(order))
+    words = row[words]
+    sentence = np.repeat(np.arange(len(sentences), dtype=np.int32), list(map(len, sentences)))
     words, sentence = words[words >= 0], sentence[words >= 0]
-    if len(row) < 2 or np.bincount(sentence).max() < 2:
+    if len(order) < 2 or np.bincount(sentence).max() < 2:
         raise ValueError(f"no two words that occur min_count={min_count} times share a "
                          f"sentence, in {len(sentences)} of them: give more text, or lower it")
-    return tuple(row), np.array([counts[word] for word in row]), words, sentence
+    names = list(found)
+    return tuple(names[i] for i in order), counts[order], words, sentence
 
 
 class _Progress(CallbackAny2Vec):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from mmfuse_utils.cache import cached_array, content_key
 from mmfuse_utils.data.clips import N_FRAMES, ClipTable
 from mmfuse_utils.data.pictures import check_side, load_images
-from mmfuse_utils.vision import Backbone, extract_features, load_backbone
+from mmfuse_utils.vision import Backbone, extract_features, load_backbone, workers
 
 CLIPS_AT_ONCE = 32
 LOOKS, WINDOW, CROP, CROP_PIXELS = (1, 3, 5), 45, 56, 112  # see `moving_crops`
@@ -78,12 +78,13 @@ def clip_features(clips: ClipTable) -> np.ndarray:
 def _in_batches(clips: ClipTable, compute: Callable[[np.ndarray], np.ndarray],
                 name: str) -> np.ndarray:
     # Where there are no clips, one batch without any tells the shape.
-    starts = tqdm(range(0, max(1, len(clips)), CLIPS_AT_ONCE), desc=name, unit="batch",
-                  mininterval=1)
-    rows = np.arange(len(clips))
+    starts, rows = range(0, max(1, len(clips)), CLIPS_AT_ONCE), np.arange(len(clips))
     try:
-        return np.concatenate([compute(clips.load_frames(rows[i:i + CLIPS_AT_ONCE]))
-                               for i in starts])
+        with workers() as pool:
+            batches = pool.map(
+                lambda i: compute(clips.load_frames(rows[i:i + CLIPS_AT_ONCE])), starts)
+            return np.concatenate(list(tqdm(batches, name, len(starts), unit="batch",
+                                            mininterval=1)))
     except ValueError:
         load_images(dict.fromkeys(clips.picture), size=1)  # names all that cannot be used
         raise

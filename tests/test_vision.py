@@ -1,6 +1,8 @@
 """Features are what the whole network computes, in batches of any size."""
 
 import dataclasses
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
@@ -287,24 +289,22 @@ def test_pictures_without_features_are_all_named(photographs, damage, monkeypatc
         picture_features(photographs)
 
 
-def test_batches_are_loaded_one_ahead_and_in_order():
-    loaded = []
+@pytest.mark.parametrize("wrong", [False, True])
+def test_workers_have_one_thread_each_and_leave_pytorchs_as_they_were(wrong):
+    before = torch.get_num_threads()
+    together = threading.Barrier(2, timeout=30)
 
-    def load(batch):
-        loaded.append(batch)
-        return np.array(batch)
+    def work(batch):
+        together.wait()
+        if wrong:
+            raise ValueError("cannot read this one")
+        return batch, torch.get_num_threads()
 
-    batches = [[0, 1], [2], [3, 4]]
-    coming = vision.load_ahead(load, batches)
-    np.testing.assert_array_equal(next(coming), [0, 1])
-    assert loaded[0] == [0, 1] and [3, 4] not in loaded
-    assert [batch.tolist() for batch in coming] == batches[1:]
-    assert list(vision.load_ahead(load, [])) == []
-
-
-def test_what_goes_wrong_while_loading_ahead_is_raised():
-    def load(batch):
-        raise ValueError(f"cannot read {batch}")
-
-    with pytest.raises(ValueError, match="cannot read 7"):
-        list(vision.load_ahead(load, [7, 8]))
+    torch.set_num_threads(2)
+    try:
+        with (pytest.raises(ValueError, match="cannot read") if wrong else nullcontext(),
+              vision.workers() as pool):
+            assert list(pool.map(work, "ab")) == [("a", 1), ("b", 1)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

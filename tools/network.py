@@ -1,15 +1,14 @@
 """The book's small network as an ONNX file, for pages that run it in the reader's browser.
 
-EfficientNet-Lite0 is a chain of convolutions, each with a batch normalization that is folded into
-it, so the file needs few kinds of nodes. Its weights are kept in fewer bits than PyTorch's, and
-the runtime turns them back into 32-bit numbers once, when it opens the file.
+EfficientNet-Lite0 is a chain of convolutions, their normalizations folded into them when it is
+loaded, so the file needs few kinds of nodes. Its weights are kept in fewer bits than PyTorch's,
+and the runtime turns them back into 32-bit numbers once, when it opens the file.
 """
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 OPSET, IR = 17, 9       # what the pinned onnxruntime-web reads, and older ones too
 PRECISIONS = ("float16", "int8")
@@ -47,23 +46,22 @@ class Graph:
         zero = np.zeros(len(step), np.int8)
         return self.add("DequantizeLinear", *map(self.constant, (levels, step, zero)), axis=0)
 
-    def convolve(self, x, layer, norm, clip=True):
-        """A convolution with its normalization folded in, and ReLU6 if `clip`."""
-        weight, bias = fuse_conv_bn_weights(layer.weight, layer.bias, norm.running_mean,
-                                            norm.running_var, norm.eps, norm.weight, norm.bias)
-        left, right, top, bottom = getattr(layer.static_padding, "padding", (0, 0, 0, 0))
-        x = self.add("Conv", x, self.weight(weight.numpy()), self.constant(bias.numpy()),
-                     group=layer.groups, strides=list(layer.stride),
-                     pads=[top, left, bottom, right])
+    def convolve(self, x, layer, clip=True):
+        """A convolution, and ReLU6 if `clip`."""
+        left, right, top, bottom = getattr(layer.static_padding, "padding",
+                                           np.repeat(layer.padding[::-1], 2).tolist())
+        x = self.add("Conv", x, self.weight(layer.weight.numpy()),
+                     self.constant(layer.bias.numpy()), group=layer.groups,
+                     strides=list(layer.stride), pads=[top, left, bottom, right])
         return self.add("Clip", x, *map(self.constant, np.float32([0, 6]))) if clip else x
 
     def block(self, x, block):
         """An inverted bottleneck: wider, over space, narrower, and past it where shapes allow."""
         y = x
         if hasattr(block, "_expand_conv"):
-            y = self.convolve(y, block._expand_conv, block._bn0)
-        y = self.convolve(y, block._depthwise_conv, block._bn1)
-        y = self.convolve(y, block._project_conv, block._bn2, clip=False)
+            y = self.convolve(y, block._expand_conv)
+        y = self.convolve(y, block._depthwise_conv)
+        y = self.convolve(y, block._project_conv, clip=False)
         told = block._block_args
         past = block.id_skip and told.stride == 1 and told.input_filters == told.output_filters
         return self.add("Add", x, y) if past else y
@@ -80,10 +78,10 @@ def export(backbone, precision, size):
         raise ValueError(f"precision must be one of {PRECISIONS}; got {precision!r}.")
     model, head = backbone.maps.__self__.cpu(), backbone.head
     graph = Graph(precision)
-    x = graph.convolve("pictures", model._conv_stem, model._bn0)
+    x = graph.convolve("pictures", model._conv_stem)
     for block in model._blocks:
         x = graph.block(x, block)
-    x = graph.convolve(x, model._conv_head, model._bn1)
+    x = graph.convolve(x, model._conv_head)
     x = graph.add("GlobalAveragePool", x)
     graph.nodes.append(helper.make_node("Flatten", [x], ["features"]))
     graph.nodes.append(helper.make_node(

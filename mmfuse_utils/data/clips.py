@@ -171,7 +171,9 @@ def draw_clip(sprite: Image.Image, motion: Callable[[float], Pose], background: 
 
 def _paste(frame: Image.Image, picture: Image.Image, center: np.ndarray,
            opacity: float = 1.0) -> None:
-    alpha = picture.getchannel("A").point(lambda value: int(value * opacity))
+    alpha = picture.getchannel("A")
+    if opacity < 1:
+        alpha = alpha.point(lambda value: int(value * opacity))
     left, top = np.rint(center - np.array(picture.size) / 2).astype(int).tolist()
     frame.paste(picture, (left, top), alpha)
 

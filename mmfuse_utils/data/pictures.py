@@ -77,8 +77,8 @@ def load_images(paths: Paths, size: int = PIXELS) -> np.ndarray:
     check_side(size)
 
     def fitted(path: str) -> np.ndarray:
-        picture = Image.fromarray(on_white(_decode(path)))
-        return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))
+        return np.asarray(ImageOps.fit(_on_paper(_decode(path)), (size, size),
+                                       Image.Resampling.BICUBIC))
 
     return np.fromiter(read_each(fitted, paths, "pictures"),
                        np.dtype((np.uint8, (size, size, 3))))
@@ -163,9 +163,13 @@ def on_white(picture: Image.Image) -> np.ndarray:
     >>> on_white(Image.new("RGBA", (1, 1), (200, 0, 0, 0))).tolist()
     [[[255, 255, 255]]]
     """
+    return np.asarray(_on_paper(picture))
+
+
+def _on_paper(picture: Image.Image) -> Image.Image:
     paper = Image.new("RGB", picture.size, "white")
     paper.paste(picture, mask=picture.getchannel("A"))
-    return np.asarray(paper)
+    return paper
 
 
 def _digest(path: str) -> str:
