@@ -10,9 +10,11 @@ from threadpoolctl import ThreadpoolController
 from mmfuse_utils.metrics import check_count
 from mmfuse_utils.retrieval import unit_rows
 
-ROWS = 1280         # queries that share one matrix product; fewer than 2**16
+ROWS = 768          # queries whose new finds are sorted at once; fewer than 2**16
 SCORES = 7_750_000  # scores that a thread holds at once: 31 MB. Linux clears larger memory anew
-GROUP = 32          # scores of a query of which only the best is looked at first
+GROUP = 8           # scores of a query of which only the best is looked at first
+SHORT = 128         # rows of so few numbers are multiplied in pieces of PIECE queries and items:
+PIECE = 64, 112     # below 10**6 multiplications, OpenBLAS does not copy the factors first
 LAST = np.iinfo(np.uint64).max    # a key that no score and column have
 
 
@@ -28,7 +30,7 @@ def search(queries: np.ndarray, items: np.ndarray, k: int, block: int | None = N
 
     `top_k` needs all scores; this holds a block of them at a time. Of each group of scores only
     the best is compared with the k-th best so far of its query, and few groups are opened, so that
-    nearly all the time goes to the matrix product.
+    most of the time goes to the matrix product.
 
     Raises ValueError when the shapes do not fit, k is not between 1 and the number of items, a
     number or a score is not finite, or block or threads is not positive.
@@ -97,25 +99,45 @@ def _check(queries: np.ndarray, items: np.ndarray, k: int) -> None:
 def _search_group(queries: np.ndarray, items: np.ndarray, k: int, block: int | None
                   ) -> tuple[np.ndarray, np.ndarray]:
     """Search with the queries in parts of at most `ROWS`, which share the memory for scores."""
-    borders = _borders(len(queries), ROWS)
+    borders, keys = _borders(len(queries), ROWS), np.full((len(queries), k), LAST)
     n_rows = max(1, np.diff(borders).max())
     starts = _borders(len(items), block or SCORES // n_rows)
     width = np.diff(starts).max()
     size = min(GROUP, -(-width // k))
     n_groups = -(-width // size)
-    memory = np.empty(n_groups * size * n_rows, np.float32)
-    keys = np.full((len(queries), k), LAST)
+    piece = PIECE[0] if items.shape[1] <= SHORT else n_rows
+    memory = np.empty(n_groups * size * min(piece, n_rows), np.float32)
     for row, end in pairwise(borders):
-        best, floor = keys[row:end], np.full(end - row, -np.inf, np.float32)
-        scores = memory[:n_groups * size * len(best)].reshape(n_groups * size, len(best))
+        best, pieces = keys[row:end], pairwise(row + _borders(end - row, piece))
+        pieces = [(first, np.ascontiguousarray(queries[first:last].T)) for first, last in pieces]
         for start, stop in pairwise(starts):
-            np.matmul(items[start:stop], queries[row:end].T, out=scores[:stop - start])
-            scores[stop - start:] = -np.inf
-            rows, columns, found = _better(scores.reshape(size, n_groups, len(best)), floor, k)
-            _merge(best, rows, _to_keys(found, start + columns))
-            if stop >= k:
-                floor = _from_keys(best[:, -1])[1]
+            floor, finds = _from_keys(best[:, -1])[1], []
+            if start < k:
+                floor[:] = -np.inf
+            for first, columns in pieces:
+                n, at = columns.shape[1], first - row
+                scores = memory[:n_groups * size * n].reshape(n_groups * size, n)
+                _multiply(items[start:stop], columns, scores)
+                scores[stop - start:] = -np.inf
+                rows, places, found = _better(scores.reshape(size, n_groups, n),
+                                              floor[at:at + n], k)
+                finds.append((at + rows, _to_keys(found, start + places)))
+            _merge(best, *(np.concatenate(part) for part in zip(*finds, strict=True)))
     return _from_keys(keys)
+
+
+def _multiply(items: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+    """Inner products of items (n, dim) and queries (dim, n_rows) into the first n rows of out.
+
+    Short rows in pieces of one shape, so that all are computed alike; the last may overlap.
+    """
+    n, dim = items.shape
+    step = min(n, PIECE[1] if dim <= SHORT else n)
+    count, whole = n // step, n // step * step
+    np.matmul(items[:whole].reshape(count, step, dim), columns,
+              out=out[:whole].reshape(count, step, columns.shape[1]))
+    if whole < n:
+        np.matmul(items[n - step:], columns, out=out[n - step:n])
 
 
 def _borders(n: int, size: int) -> np.ndarray:
@@ -132,15 +154,16 @@ def _better(scores: np.ndarray, floor: np.ndarray, k: int
     """
     size, n_groups, n_rows = scores.shape
     tops = scores.max(axis=0)
+    if n_groups >= k and np.isneginf(floor).any():
+        # k heaps of groups reach the k-th largest of the heaps' maxima, so the k-th best of all
+        # scores is at least as high. With four heaps for each, few others reach it.
+        heaps = min(n_groups, 4 * k)
+        highest = tops[:n_groups // heaps * heaps].reshape(-1, heaps, n_rows).max(axis=0)
+        kth = np.partition(highest, heaps - k, axis=0)[heaps - k]
+        floor = np.nextafter(kth, np.float32(-np.inf))
     passing = np.flatnonzero(tops > floor)
-    if len(passing) > 4 * k * n_rows:
-        # As in the first block, the floor is too low. k groups reach the k-th largest top, so
-        # the k-th best of all scores is at least as high.
-        kth = np.partition(tops, n_groups - k, axis=0)[n_groups - k]
-        floor = np.maximum(floor, np.nextafter(kth, np.float32(-np.inf)))
-        passing = np.flatnonzero(tops > floor)
+    inside = scores.reshape(size, -1).take(passing, axis=1)
     groups, rows = np.divmod(passing, n_rows)
-    inside = scores[:, groups, rows]
     places, hits = np.divmod(np.flatnonzero(inside > floor[rows]), max(1, len(rows)))
     order = np.argsort(rows[hits].astype(np.uint16), kind="stable")   # few bits sort faster
     hits, places = hits[order], places[order]

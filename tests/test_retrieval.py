@@ -250,6 +250,8 @@ def test_search_is_the_head_of_the_full_order_with_ties_and_blocks(shape, rows, 
     k = data.draw(st.integers(1, n_items))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_module, "ROWS", rows)
+        patch.setattr(search_module, "PIECE", data.draw(st.tuples(*[st.integers(1, 9)] * 2)))
+        patch.setattr(search_module, "SHORT", data.draw(st.integers(0, 3)))
         indices, scores = search(queries, items, k, block, threads)
     full = queries @ items.T
     expected = np.argsort(-full, axis=1, kind="stable")[:, :k]
@@ -269,6 +271,27 @@ def test_search_agrees_with_faiss(block):
     indices, scores = search(queries, items, 10, block)
     np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
     assert (indices == expected).mean() > 0.999     # two scores may be equal but for rounding
+
+
+@pytest.mark.parametrize("dim", [64, 150])
+@pytest.mark.parametrize("n_items", [1100, 1121, 2300])     # whole pieces, and a shorter last one
+@pytest.mark.parametrize("k", [10, 300])                    # fewer than a block's groups, and more
+def test_search_has_the_very_scores_of_the_product(monkeypatch, dim, n_items, k):
+    monkeypatch.setattr(search_module, "SCORES", 150_000)   # some blocks
+    rng = np.random.default_rng(0)
+    queries, items = (rng.standard_normal((n, dim), dtype=np.float32) for n in (130, n_items))
+    items[5:9] = items[700]                                 # ties
+    full = queries @ items.T
+    expected = np.argsort(-full, axis=1, kind="stable")[:, :k]
+    indices, scores = search(queries, items, k)
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(scores, np.take_along_axis(full, expected, axis=1))
+
+
+def test_when_all_scores_are_equal_the_first_items_win():
+    indices, scores = search(np.ones((70, 5)), np.ones((3000, 5)), 12, block=1000, threads=2)
+    np.testing.assert_array_equal(indices, np.tile(np.arange(12), (70, 1)))
+    assert (scores == 5).all()
 
 
 @pytest.mark.parametrize("order", [1, -1])
