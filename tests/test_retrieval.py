@@ -278,9 +278,8 @@ def test_search_agrees_with_faiss(block):
 @pytest.mark.parametrize("k", [10, 300])                    # fewer than a block's groups, and more
 def test_search_has_the_very_scores_of_the_product(monkeypatch, dim, n_items, k):
     monkeypatch.setattr(search_module, "SCORES", 150_000)   # some blocks
-    rng = np.random.default_rng(0)
-    queries, items = (rng.standard_normal((n, dim), dtype=np.float32) for n in (130, n_items))
-    items[5:9] = items[700]                                 # ties
+    rng = np.random.default_rng(0)                          # whole numbers: no rounding, many ties
+    queries, items = (rng.integers(-9, 10, (n, dim)).astype(np.float32) for n in (130, n_items))
     full = queries @ items.T
     expected = np.argsort(-full, axis=1, kind="stable")[:, :k]
     indices, scores = search(queries, items, k)
