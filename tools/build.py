@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from collect import RESULTS, collect_verdicts
+from collect import COSTS, RESULTS, collect_verdicts
 from edition import describe_edition, repository_url
 from execute import EXECUTED, ROOT, write_json
 from javascript import NODE, bundle, node_modules
@@ -38,7 +38,7 @@ def site_key(root):
               if path.is_file() and "__pycache__" not in path.parts]
     inputs += [root / EXECUTED / path.name for path in list_notebooks(root)]
     tools = Path(__file__).resolve().parent
-    inputs += [root / RESULTS, root / "requirements-dev.txt", HERO,
+    inputs += [root / RESULTS, root / COSTS, root / "requirements-dev.txt", HERO,
                root / "mmfuse_utils" / "data" / "sources.py", *tools.glob("*.py"),
                NODE / "package-lock.json", *NODE.glob("*.js"), *LIVE_DATA.glob("*.py")]
     digest = hashlib.sha256(str(repository_url(root)).encode())
@@ -76,6 +76,7 @@ def stage(root):
         page.write_text(text.replace("../notebooks/", "notebooks/"), encoding="utf8")
     (source / "notebooks").mkdir()
     shutil.copyfile(root / RESULTS, source / "results.json")
+    shutil.copyfile(root / COSTS, source / "costs.json")
     stage_notebooks(root, source)
     subprocess.run([sys.executable, str(HERO), str(source / "_static")], check=True)
     stage_config(root, source)

@@ -20,7 +20,8 @@ from pages import verdict_places
 from mmfuse_utils.ledger import MIME, VERDICT_MIME, result
 
 RESULTS = Path("_build", "results.json")
-PAGES = {"draw": Path("benchmarks", "draw.json")}       # pages without a notebook
+COSTS = Path("benchmarks", "costs.json")
+PAGES = {"draw": Path("benchmarks", "draw.json"), "costs": COSTS}       # pages without a notebook
 
 
 def recorded(notebook):
