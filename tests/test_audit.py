@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import statistics
 
 import audit
 import pytest
@@ -106,6 +107,20 @@ def test_pages_that_are_given_are_measured_alone_and_not_reported(tmp_path, monk
     assert not (tmp_path / audit.REPORT).exists()
     with pytest.raises(SystemExit, match="There is no nothing.html"):
         run_main(monkeypatch, tmp_path, 97, "nothing.html")
+
+
+def test_the_committed_report_is_whole():
+    report = json.loads((audit.ROOT / audit.REPORT).read_text(encoding="utf8"))
+    notebooks = (audit.ROOT / "notebooks").glob("*.ipynb")
+    wanted = {"index.html", *(f"notebooks/{path.stem}.html" for path in notebooks)}
+    assert wanted <= set(report["pages"])
+    for page, found in report["pages"].items():
+        performances = found["performance_of_runs"]
+        kind = "named" if found["runs"] == audit.RUNS else "other"
+        assert found["goal"] == audit.GOALS[kind], page
+        assert found["runs"] == len(performances)
+        assert found["scores"]["performance"] == statistics.median(performances)
+        assert set(found["scores"]) == set(audit.CATEGORIES)
 
 
 def test_texts_are_compressed_as_a_host_keeps_them(tmp_path):

@@ -14,11 +14,12 @@ KB = 1000
 SHARED = ("/_static/site.css", "/_static/site.js", "/_static/fonts/", "/_static/logo.svg",
           "/_static/favicon.svg")
 SHARED_BYTES = 150 * KB     # a phone on a slow line has them in less than a second
-PAGE_BYTES = 600 * KB       # issue 24's bound for a chapter; at 1.6 Mbit/s three seconds
+PAGE_BYTES = 600 * KB       # of a chapter; three seconds at 1.6 Mbit/s
 SCRIPT_BYTES = 25 * KB      # of a page that only shows: a menu, a switch, a search field
 REQUESTS = 120              # pictures near the first view among them; a server sends six at once
 ELEMENTS = 22_000           # what a phone lays out in slices; a formula has forty
 TEXT = (".html", ".css", ".js", ".svg")     # hosts compress these, GitHub Pages does
+JUMPS = 0.1                 # sum of layout shifts that is still called good
 ALIVE = ("index.html", "live_search.html", "draw.html", "joint_map.html")   # budgets of their own
 
 
@@ -44,3 +45,14 @@ def test_a_page_is_light_on_a_phone(page, address, open_page):
     assert sum(map(transferred, scripts)) <= SCRIPT_BYTES
     assert len(asked) <= REQUESTS
     assert tab.evaluate("document.querySelectorAll('*').length") <= ELEMENTS
+
+
+@pytest.mark.parametrize("page", ALIVE)
+def test_nothing_jumps_while_a_page_to_try_loads(page, address, open_page):
+    tab = open_page(f"{address}/{page}", width=390)
+    assert tab.evaluate("""() => new Promise(resolve => {
+      let sum = 0;
+      new PerformanceObserver(list => list.getEntries().forEach(shift => { sum += shift.value; }))
+        .observe({ type: "layout-shift", buffered: true });
+      setTimeout(() => resolve(sum), 2000);
+    })""") < JUMPS
