@@ -80,15 +80,27 @@ def read_features(folder):
 
 # The plain loop, a killed worker
 
+def load_ahead(batches):
+    """Pictures of each batch; the next one is loaded while this one is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = None
+        for batch in batches:
+            coming, ready = pool.submit(load_images, batch), coming
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
 def loop_features(source, target, workers, threads=1):
-    """The same by plain loops: workers share the batches."""
+    """The same by plain loops: workers share the batches, and load one while they compute one."""
     torch.set_num_threads(threads)
     table = pq.read_table(source).sort_by("row")
     paths, backbone = table["path"].to_pylist(), load_backbone()
 
     def compute(paths):
         batches = [paths[i:i + BATCH_SIZE] for i in range(0, len(paths), BATCH_SIZE)]
-        return [extract_features(load_images(batch), backbone) for batch in batches]
+        return [extract_features(images, backbone) for images in load_ahead(batches)]
 
     with ThreadPoolExecutor(workers) as pool:
         parts = pool.map(compute, (list(part) for part in np.array_split(paths, workers)))
