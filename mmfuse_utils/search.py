@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController
 from mmfuse_utils.metrics import check_count
 from mmfuse_utils.retrieval import unit_rows
 
-ROWS = 768          # queries whose new finds are sorted at once; fewer than 2**16
+ROWS = 1280         # queries whose new finds are sorted at once; fewer than 2**16
 SCORES = 7_750_000  # scores that a thread holds at once: 31 MB. Linux clears larger memory anew
 GROUP = 8           # scores of a query of which only the best is looked at first
 SHORT = 128         # rows of so few numbers are multiplied in pieces of PIECE queries and items:
