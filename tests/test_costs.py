@@ -182,6 +182,8 @@ def test_the_record_fits_what_the_page_says(record):
     for line in ("training.tokens", "extraction.held", "extraction.files",
                  "fitting.towers_pairs", "search.gallery"):
         assert 0.7 < exponent[f"{line}.seconds.large"] < 1.3, line      # in proportion
+    interval = {entry["key"]: entry["interval"] for entry in record["ledger"]}
+    assert interval["costs.training.tokens.seconds.large"][1] < 1
     assert exponent["training.vocabulary.seconds.large"] < 0.6
     parts = {name: line["memory"]["parts"] for name, line in record["lines"].items()}
     assert parts["files"][1] < parts["held"][1] / 2
