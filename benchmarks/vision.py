@@ -3,8 +3,9 @@
     python benchmarks/vision.py             # about five minutes; writes vision.json
     python benchmarks/vision.py --quick     # a few pictures, one round; writes nothing
 
-All programs take turns within a round, with the same pictures and cores, each at its best, which
-is a batch a core; what is read off the JSON are ratios within a round. Needs the extra `benchmark` (onnx, onnxruntime).
+All programs take turns within a round, with the same pictures and cores: a batch a core, but for
+those that share each batch, "threads within a batch" and "compiled". What is read off the JSON are
+ratios within a round. Needs the extra `benchmark` (onnx, onnxruntime).
 """
 
 import argparse
