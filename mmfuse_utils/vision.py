@@ -200,8 +200,8 @@ def imagenet_labels() -> list[str]:
 def workers() -> Iterator[ThreadPoolExecutor]:
     """A pool of as many workers as PyTorch has threads; each of them has one thread meanwhile.
 
-    Batches that are worked on side by side never wait for each other, as the threads within a
-    batch do; and while one is read or drawn, another goes through the network.
+    Batches side by side never wait for each other, as threads within a batch do; while one is
+    read, another goes through the network. One pool at a time: the number is PyTorch's as a whole.
 
     >>> with workers() as pool:
     ...     list(pool.map(sum, [[1, 2], [3]])), torch.get_num_threads()

@@ -157,8 +157,7 @@ class Live(SphinxDirective):
         self.state.nested_parse(self.content, self.content_offset, container)
         return [nodes.raw("", f'<div class="mmfuse-live" data-live="{name}">', format="html"),
                 container,
-                nodes.raw("", f'</div><script defer src="{up}_static/live/{name}.js" onerror="this.'
-                          "previousElementSibling.classList.add('mmfuse-failed')\"></script>",
+                nodes.raw("", f'</div><script defer src="{up}_static/live/{name}.js"></script>',
                           format="html")]
 
 
