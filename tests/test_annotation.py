@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
@@ -425,6 +425,8 @@ def test_a_person_can_label_in_jupyterlab(tmp_path):
             field.fill(typed)
             field.press("Enter")
             wait_for(lambda expected=expected: kept() == [["a", expected]])
+            # The kernel empties the field: what is typed before that would go with it.
+            expect(field).to_have_value("", timeout=60_000)
         page.focus(".jupyter-button:has-text('undo')")
         page.keyboard.press("Enter")
         wait_for(lambda: kept() == [["a", ["insect"]]])
