@@ -50,11 +50,18 @@ def windows(x: np.ndarray, n_chunks: int, chunk: int, width: int) -> np.ndarray:
     return as_strided(x, (n_chunks, width, *x.shape[1:]), (x.strides[0] * chunk, *x.strides))
 
 
-def add_windows(x: np.ndarray, pieces: np.ndarray, chunk: int) -> None:
-    """Add overlapping pieces (n_chunks, width, ...) to the rows that `windows` would view."""
-    for start in range(0, pieces.shape[1], chunk):      # what is added at once does not overlap
-        part = pieces[:, start:start + chunk]
-        windows(x[start:], len(pieces), chunk, part.shape[1])[...] += part
+def overlap_products(left: np.ndarray, right: np.ndarray, chunk: int, out: np.ndarray) -> None:
+    """Write left @ right, (n_chunks, width, ...), to the rows of out that `windows` would view.
+
+    Rows that several pieces share get the sum, rows of none get 0. Every part of a piece is
+    written or added where it belongs: the pieces as a whole would be one array more.
+    """
+    end = len(left) * chunk
+    np.matmul(left[:, :chunk], right, out=out[:end].reshape(len(left), chunk, -1))
+    out[end:] = 0
+    for start in range(chunk, left.shape[1], chunk):    # what is added at once does not overlap
+        part = left[:, start:start + chunk] @ right
+        windows(out[start:], len(left), chunk, part.shape[1])[...] += part
 
 
 def errors(v: np.ndarray, u: np.ndarray, share: np.ndarray, sign: int) -> np.ndarray:
@@ -84,19 +91,20 @@ def directions(near: np.ndarray, size: np.ndarray, used: np.ndarray, weight: np.
     n, edge, dim = n_chunks * chunk, (width - chunk) // 2, near.shape[2]
     center, noise = slice(edge, edge + n), slice(2 * edge + n, None)
     size = size[..., None]
-    way, bound = np.zeros_like(near), np.zeros_like(size)
+    way, bound = np.empty_like(near), np.empty_like(size)
     v, v_size = (x[center, 0].reshape(n_chunks, chunk, -1) for x in (near, size))
     u, u_size = (windows(x[:, 1], n_chunks, chunk, width) for x in (near, size))
     error = errors(v, u, used, -1)
     for out, mine, other in ((way, v, u), (bound, v_size, u_size)):
-        out[center, 0] = (error @ other).reshape(n, -1)
-        add_windows(out[:, 1], error.swapaxes(1, 2) @ mine, chunk)
+        out[:edge, 0] = out[edge + n:, 0] = 0
+        np.matmul(error, other, out=out[center, 0].reshape(n_chunks, chunk, -1))
+        overlap_products(error.swapaxes(1, 2), mine, chunk, out[:, 1])
     v, v_size = (x.reshape(*weight.shape, -1) for x in (v, v_size))
     u, u_size = (x[noise, 1].reshape(len(weight), -1, x.shape[2]) for x in (near, size))
     error = errors(v, u, -weight[..., None], 1)     # noise pushes away, yet adds to the curvature
     for out, mine, other in ((way, v, u), (bound, -v_size, -u_size)):
         out[center, 0] += (error @ other).reshape(n, -1)
-        out[noise, 1] = (error.swapaxes(1, 2) @ mine).reshape(-1, out.shape[2])
+        np.matmul(error.swapaxes(1, 2), mine, out=out[noise, 1].reshape(*u.shape[:2], -1))
     return way, bound[..., 0]
 
 
@@ -138,13 +146,13 @@ class Compact:
         ones, place = np.ones(n, np.float32), np.zeros(n, np.int32)
         self.together = csc_array((ones, place, np.arange(n + 1, dtype=np.int32)), (n, n))
 
-    def find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct words (n_rows,), and the row of each of the n given ones (n,)."""
+    def find(self, words: np.ndarray) -> np.ndarray:
+        """Distinct words (n_rows,) of the n given ones; `add` sums by them until the next call."""
         here = np.arange(len(words))
         self.owner[words] = here                # of equal words one is kept
         owner = self.owner[words]
         self.together.indices[:] = (np.cumsum(owner == here) - 1)[owner]
-        return words[owner == here], self.together.indices
+        return words[owner == here]
 
     def add(self, values: np.ndarray, n_rows: int) -> np.ndarray:
         """Sum of the values (n, ...) of equal words: (n_rows, ...)."""
@@ -175,9 +183,9 @@ def step(table: np.ndarray, compact: Compact, near: np.ndarray, used: np.ndarray
     table : (n_words, 2, dim) vector and context vector of each word; near : (n,) word rows, in
     the order of `directions`, which explains used and weight; axis, room : from `slack`.
     """
-    rows, place = compact.find(near)
-    near = table.take(rows, axis=0)
-    near, size = near.take(place, axis=0), np.vecdot(near, near).take(place, axis=0)
+    rows = compact.find(near)
+    near = table.take(near, axis=0)
+    size = np.vecdot(near, near)
     way, bound = (compact.add(x, len(rows)) for x in directions(near, size, used, weight))
     brake(way, bound, rate, axis, room)
     table[rows] += way
