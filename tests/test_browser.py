@@ -42,9 +42,10 @@ every_page = pytest.mark.parametrize("page", site_pages())
 
 
 @every_page
-def test_page_is_whole_on_a_phone(page, address, open_page):
-    tab = open_page(f"{address}/{page}", width=390)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+@pytest.mark.parametrize("width", [390, 820])
+def test_page_is_whole_on_a_phone_and_a_tablet(width, page, address, open_page):
+    tab = open_page(f"{address}/{page}", width=width)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate(OVERFLOWING) == []
     assert tab.evaluate(SMALL) == []
     assert tab.evaluate(CUT_FORMULAS) == []
@@ -70,6 +71,29 @@ def test_a_figure_is_shown_large_and_closes_again(address, open_page):
         assert large > 1.2 * before
         tab.keyboard.press("Escape")
         tab.wait_for_selector("dialog.mmfuse-large", state="detached")
+
+
+def test_a_film_strip_moves_while_it_is_played_and_no_longer(address, open_page):
+    tab = open_page(f"{address}/notebooks/06_video_features.html")
+    button = tab.locator(".mmfuse-play").first
+    figure = tab.locator("figure.mmfuse-figure", has=tab.locator(".mmfuse-play")).first
+    frames = figure.locator(".mmfuse-row").first.locator("img:not(.mmfuse-screen)")
+    wanted = set(frames.evaluate_all("all => all.map(frame => frame.src)"))
+    assert len(wanted) > 2 and not figure.locator(".mmfuse-screen").count()
+    button.press("Enter")
+    screen = figure.locator(".mmfuse-screen").first
+    seen = set()
+    for _ in range(len(wanted) + 1):            # each time another frame, until all were there
+        before = screen.evaluate("screen => screen.src")
+        tab.wait_for_function("([screen, before]) => screen.src !== before",
+                              arg=[screen.element_handle(), before])
+        seen.add(screen.evaluate("screen => screen.src"))
+    assert len(seen) > 2 and seen <= wanted and button.inner_text() == "Stop"
+    button.press("Enter")
+    assert screen.is_hidden() and button.inner_text() == "Play"
+    last = screen.get_attribute("src")
+    tab.wait_for_timeout(500)                   # three frames, if it still moved
+    assert screen.get_attribute("src") == last
 
 
 def test_figures_have_no_white_ground_in_dark_mode(address, open_page):
