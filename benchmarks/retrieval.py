@@ -5,10 +5,10 @@
     python benchmarks/retrieval.py --quick          # small and once; writes nothing
 
 `product`: all pairs of picture features, and a gallery of made-up ones. All programs take turns
-within a round, each after a pause; what counts is the ratio to the fastest bare matrix product of the same round, by
-NumPy or PyTorch, into memory that is already there. `index`: FAISS on a million made-up vectors
-with 64 numbers, recall being the share of the exact ten nearest that are found; the fastest of
-three rounds counts.
+within a round, each after a pause; what counts is the ratio to the fastest bare matrix product of
+the same round, by NumPy or PyTorch, into memory that is already there. `index`: FAISS on a million
+made-up vectors with 64 numbers, recall being the share of the exact ten nearest that are found; the
+fastest of three rounds counts.
 """
 
 import argparse

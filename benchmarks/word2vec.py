@@ -67,17 +67,18 @@ def peak_mib():
 
 
 def measure(program, threads, seed, part, settings):
-    """One training: words a second, memory before and at most, scores."""
+    """One training: seconds by the clock and of all cores, memory before and at most, scores."""
     from mmfuse_utils.data import load_sentences
 
     sentences = load_sentences()[::part]
-    before, start = peak_mib(), time.perf_counter()
+    before, start, busy = peak_mib(), time.perf_counter(), time.process_time()
     vectors = PROGRAMS[program](sentences, threads, seed, settings)
-    seconds = time.perf_counter() - start
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
     tokens = sum(map(len, sentences)) * settings["epochs"]
     return {"program": program, "threads": threads, "seed": seed, "seconds": seconds,
-            "words_per_second": tokens / seconds, "corpus_mib": before, "peak_mib": peak_mib(),
-            "learning_rate": settings["learning_rate"], **scores(vectors)}
+            "core_seconds": busy, "words_per_second": tokens / seconds, "corpus_mib": before,
+            "peak_mib": peak_mib(), "learning_rate": settings["learning_rate"],
+            **scores(vectors)}
 
 
 def chapter_names(part):
@@ -151,7 +152,11 @@ def ratio(rows, key, threads):
 
 
 def summary(rows):
-    """Over the rounds: ratios, speeds, memory, scores, and the book's scores less gensim's."""
+    """Over the rounds: ratios, speeds, memory, scores, and the book's scores less gensim's.
+
+    gain : speed with two threads over that with one; busy : the share of two cores that two
+    threads use; more_work : their processor time over that of one. gain = 2 * busy / more_work.
+    """
     from ratings import LISTS
 
     loops = np.array([r["loop_step"] for r in rows if r["program"] == "rungs"])
@@ -164,6 +169,12 @@ def summary(rows):
         book, gensim = (rounds(rows, program, 1, name) for program in PROGRAMS)
         found[f"lead.{name}"] = spread((book - gensim).tolist(), log=False)
     for program in PROGRAMS:
+        cores, clock = (rounds(rows, program, 2, key) for key in ("core_seconds", "seconds"))
+        alone = rounds(rows, program, 1, "core_seconds")
+        found[f"{program}.gain"] = spread(
+            (rounds(rows, program, 1, "seconds") / clock).tolist())
+        found[f"{program}.busy"] = spread((cores / (2 * clock)).tolist())
+        found[f"{program}.more_work"] = spread((cores / alone).tolist())
         for threads in (1, 2):
             for key in ("words_per_second", "peak_mib", *LISTS):
                 values = rounds(rows, program, threads, key).tolist()
