@@ -125,6 +125,16 @@ def test_nothing_happens_where_the_book_is_installed(tmp_path):
     assert printed.splitlines() == [f"{tmp_path.resolve()} []"]
 
 
+@pytest.mark.parametrize("settings, threads", [
+    ({"OMP_NUM_THREADS": "2"}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, 2)], ids=["default", "asked"])
+def test_numpy_keeps_to_one_thread_unless_the_reader_asks_for_more(tmp_path, settings, threads):
+    more = ("import numpy; from threadpoolctl import threadpool_info as pools\n"
+            "print(environ['OPENBLAS_NUM_THREADS'], "
+            "*[pool['num_threads'] for pool in pools() if pool['user_api'] == 'blas'])")
+    printed = run_cell(sys.executable, tmp_path, launch.CELL, more, PYTHONPATH=str(ROOT), **settings)
+    assert set(printed.split()) == {str(threads)}
+
+
 def test_without_the_rest_of_the_book_it_says_what_to_do(bare_python, tmp_path):
     printed = run_cell(bare_python, tmp_path, launch.CELL)
     assert "Download the whole book" in printed and INSTALLED not in printed

@@ -12,11 +12,15 @@ from execute import ROOT
 from keys import list_notebooks
 
 CELL = '''\
-# Does nothing where the book is installed. Elsewhere, as in Colab, it gets
-# the rest of the book and the packages that are missing.
+# Where the book is not installed, as in Colab, this gets the rest of it and
+# the packages that are missing.
 from importlib.util import find_spec
+from os import environ
 
 BOOK = ""  # the address of the book's repository
+
+# On small products NumPy's second thread only waits for the first.
+environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if find_spec("mmfuse_utils") is None:
     from pathlib import Path
