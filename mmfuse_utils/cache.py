@@ -208,8 +208,10 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
     fresh = path.with_name(f"{path.name}-again") if again else path
     with write_errors(path):
         break_seal(path)
-        if again:
-            remove(fresh)
+        name = re.escape(path.name)
+        for left in path.parent.glob(f"*{path.name}*"):     # by processes that were killed
+            if re.fullmatch(rf"\.\d+-{name}(-again|\.seal)?|{name}-again", left.name):
+                remove(left)
         with write_then_rename(fresh) as temporary:
             make(temporary)
         listing = {name: [(fresh / name).stat().st_size, _hash_file(fresh / name)]

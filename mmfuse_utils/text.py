@@ -124,6 +124,7 @@ def cached_vectors(key: str, train: Callable[[], KeyedVectors]) -> KeyedVectors:
     def make(folder: Path) -> None:
         vectors = train()
         folder.mkdir()
+        vectors.lifecycle_events = None     # gensim would add the date, the machine and the path
         vectors.save(str(folder / "vectors"))
 
     return load_kept(cache_dir() / "words" / key, make,

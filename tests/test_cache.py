@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from mmfuse_utils import cache, check
-from mmfuse_utils.cache import (CacheError, WriteError, cache_dir, cached_array, content_key,
-                                find_damage, is_intact, keep, list_kept, lock, write_then_rename)
+from mmfuse_utils.cache import (CacheError, WriteError, break_seal, cache_dir, cached_array,
+                                content_key, find_damage, is_intact, keep, list_kept, lock,
+                                write_then_rename)
 
 WRITE = """
 import sys
@@ -412,6 +413,20 @@ def test_a_folder_that_was_harmed_is_made_again_and_keeps_what_others_put_there(
             assert not is_intact(target)
     assert (target / "notes.txt").read_text() == "the reader's"
     assert names(target.parent) == ["one", "one.seal"] and list_kept() == [target]
+
+
+@pytest.mark.parametrize("present", [False, True], ids=["missing", "damaged"])
+def test_what_killed_processes_left_of_it_goes_and_nothing_else(present):
+    target = cache_dir() / "things" / "one"
+    if present:
+        keep(target, make_folder)
+        break_seal(target)
+    others = [".7-two", ".7-and-one", "and-one", "one.txt", "7-one"]
+    for name in [".7-one", ".81234-one-again", "one-again", *others]:
+        make_folder(target.parent / name)
+    (target.parent / ".7-one.seal").write_text("half")
+    keep(target, make_folder)
+    assert names(target.parent) == sorted([*others, "one", "one.seal"])
 
 
 def test_a_whole_folder_is_not_made_twice_and_an_empty_one_is_missed():

@@ -27,9 +27,12 @@ from mmfuse_utils.word2vec import SkipGram
 CORPUS = [["red", "apple", "tree"], ["green", "apple"], ["red", "car", "road"]] * 30
 TRAIN = f"""
 import hashlib
-from mmfuse_utils.text import train_word_vectors
-vectors = train_word_vectors({CORPUS[:3]} * 30, epochs=2)
-print(hashlib.sha256(vectors.vectors.tobytes()).hexdigest(), *vectors.index_to_key)
+from mmfuse_utils.cache import cache_dir
+from mmfuse_utils.text import cached_vectors, train_word_vectors
+vectors = cached_vectors("key", lambda: train_word_vectors({CORPUS[:3]} * 30, epochs=2))
+for path in sorted((cache_dir() / "words" / "key").iterdir()):
+    print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+print(*vectors.index_to_key)
 """
 
 
@@ -190,10 +193,11 @@ def test_training_twice_gives_the_same_vectors():
     assert a.index_to_key == b.index_to_key and a.vector_size == SETTINGS["vector_size"]
 
 
-def test_training_does_not_depend_on_the_process():
-    found = {subprocess.run([sys.executable, "-c", TRAIN], text=True, capture_output=True,
-                            check=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout
-             for seed in "12"}
+def test_what_is_trained_and_kept_does_not_depend_on_the_process(tmp_path):
+    found = {subprocess.run([sys.executable, "-c", TRAIN], text=True, stdout=subprocess.PIPE,
+                            check=True, env={**os.environ, "PYTHONHASHSEED": seed,
+                                             "MMFUSE_CACHE": str(tmp_path / (seed * 3))}).stdout
+             for seed in ("1", "22")}
     assert len(found) == 1 and found.pop().split()[-1]
 
 
